@@ -30,7 +30,7 @@ export type LayerEntry =
   | LayerFile
   | (LayerAttributes & { type: 'directory' })
   | (LayerAttributes & { type: 'symlink'; target: string })
-  /** `target` is the path of an earlier file of the same layer; the attributes are that file's. */
+  /** `target` is the path of an earlier file of the same layer. One inode: only the target's attributes count. */
   | (LayerAttributes & { type: 'hardlink'; target: string })
   | (LayerAttributes & { type: 'character' | 'block'; major: number; minor: number })
   | (LayerAttributes & { type: 'fifo' })
@@ -50,8 +50,3 @@ export interface LayerMember {
   /** Has to be read, if at all, before the next member is asked for. */
   content: AsyncIterable<Buffer>
 }
-
-export type WriteLayer = (entries: AsyncIterable<LayerInput> | Iterable<LayerInput>) => AsyncIterable<Buffer>
-export type ReadLayer = (
-  bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-) => AsyncGenerator<LayerMember, void>
