@@ -1,0 +1,35 @@
+// Compiles the program into dist/ (npm run compile, and before `npm pack`).
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { main, run, Stop } from './setup/terminal.mjs'
+
+/** @param {string} root the package's folder @param {{ clean?: boolean }} [options] clean: forget earlier results */
+export function compile(root, { clean = false } = {}) {
+  const dist = join(root, 'dist')
+  if (clean) rmSync(dist, { recursive: true, force: true })
+  else removeOrphans(root, dist)
+  const code = run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
+    cwd: root,
+  })
+  if (code !== 0) throw new Stop(4, `the TypeScript compiler ended with exit code ${code}`)
+  // Names the sources of every stage with their digests, so that dist/ computes the keys of the checkout.
+  const manifest = 'dist/lib/engine/write-source-manifest.js'
+  if (existsSync(join(root, manifest)) && run(process.execPath, [manifest], { cwd: root }) !== 0) {
+    throw new Stop(4, `${manifest} failed`)
+  }
+}
+
+/** The compiler leaves the output of a source that was renamed or removed; it would be packed. */
+function removeOrphans(root, dist) {
+  if (!existsSync(dist)) return
+  for (const entry of readdirSync(dist, { recursive: true })) {
+    const source = /^(.*?)\.(?:d\.ts|js)$/.exec(String(entry))?.[1]
+    if (source !== undefined && !existsSync(join(root, `${source}.ts`))) rmSync(join(dist, String(entry)))
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  await main(async () => compile(root, { clean: process.argv.includes('--clean') }))
+}

@@ -1,0 +1,115 @@
+// npm packages: exactly those of package-lock.json, and the database module compiled for this very Node.
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { installDebianPackages } from './debian-packages.mjs'
+import { capture, childEnvironment, run, Stop, say } from './terminal.mjs'
+
+/** @param {string} root the package's folder */
+export function installNpmPackages(root) {
+  if (!isCurrent(root)) {
+    say('installing the npm packages')
+    // Install scripts stay off: the only one that matters would fetch a binary from GitHub, or compile
+    // against whatever headers the user's npm points at. compileDatabaseModule does that step.
+    const code = npm(root, ['ci', '--ignore-scripts', '--no-audit', '--no-fund'])
+    if (code !== 0) throw new Stop(4, `npm ci ended with exit code ${code}; its output is above`)
+  }
+  compileDatabaseModule(root)
+}
+
+/** Whether node_modules holds what the lock names. npm writes the inner lock last, after everything is unpacked. */
+function isCurrent(root) {
+  const installed = join(root, 'node_modules/.package-lock.json')
+  if (!existsSync(installed)) return false
+  const have = JSON.parse(readFileSync(installed, 'utf8')).packages
+  const want = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
+  return Object.entries(want).every(([path, entry]) => {
+    if (path === '') return true
+    if (!have[path]) return entry.optional === true
+    return have[path].version === entry.version
+  })
+}
+
+function compileDatabaseModule(root) {
+  const problem = loadProblem(root)
+  if (problem === undefined) return
+  const { version } = JSON.parse(readFileSync(join(root, 'node_modules/better-sqlite3/package.json'), 'utf8'))
+  say(
+    `compiling better-sqlite3 ${version}, the database of the store: its makers publish no binary for every`,
+  )
+  say(
+    `Node, and npm's registry holds only its source. This takes about a minute, once for Node ${process.version}.`,
+  )
+  installDebianPackages(['compile'])
+  const env = childEnvironment({
+    // node-gyp reads these from the environment; npm's own flags of that name are about to go away.
+    npm_config_nodedir: headers(root),
+    npm_config_build_from_source: 'true',
+    JOBS: 'max',
+  })
+  const { output } = capture(...npmCommand(['rebuild', 'better-sqlite3']), { cwd: root, env })
+  const left = loadProblem(root)
+  if (left === undefined) return
+  const tail = output.trimEnd().split('\n').slice(-30).join('\n')
+  throw new Stop(7, `${tail}\n\nbetter-sqlite3 ${version} does not load in Node ${process.version}: ${left}`)
+}
+
+/** Why the module does not load, in a process of its own: a binary for another Node can end the process. */
+function loadProblem(root) {
+  const { ok, output } = capture(
+    process.execPath,
+    ['-e', "new (require('better-sqlite3'))(':memory:').prepare('select sqlite_version()').get()"],
+    { cwd: root },
+  )
+  return ok ? undefined : (/^(?:\w*Error|Error): .*$/m.exec(output)?.[0] ?? 'it ends the process')
+}
+
+/**
+ * The C++ headers of the Node that runs this. Never those that npm's `nodedir` setting names: a module made
+ * with another Node's headers compiles well and does not load. Beside the binary, else from the npm registry.
+ */
+function headers(root) {
+  const prefix = dirname(dirname(realpathSync(process.execPath)))
+  if (headerVersion(prefix) === process.version) return prefix
+  const name = `node-${process.platform}-${process.arch}`
+  const folder = join(root, 'node_modules/.cache', `headers-${process.version}`)
+  const found = join(folder, 'node_modules', name)
+  if (headerVersion(found) !== process.version) {
+    say(`fetching the headers of Node ${process.version} (npm package ${name})`)
+    const wanted = `${name}@${process.version.slice(1)}`
+    npm(root, [
+      'install',
+      '--prefix',
+      folder,
+      '--no-save',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      wanted,
+    ])
+  }
+  if (headerVersion(found) === process.version) return found
+  throw new Stop(
+    7,
+    `The headers of Node ${process.version} are neither in ${prefix}/include/node nor in npm's ${name}.`,
+  )
+}
+
+function headerVersion(folder) {
+  const file = join(folder, 'include/node/node_version.h')
+  if (!existsSync(file)) return undefined
+  const text = readFileSync(file, 'utf8')
+  const part = (name) => new RegExp(`#define NODE_${name}_VERSION (\\d+)`).exec(text)?.[1]
+  return `v${part('MAJOR')}.${part('MINOR')}.${part('PATCH')}`
+}
+
+function npm(root, args) {
+  const [command, all] = npmCommand(args)
+  return run(command, all, { cwd: root })
+}
+
+/** The npm that started this script, else the one in PATH; without .npmrc's loader, which is not installed yet. */
+function npmCommand(args) {
+  const own = process.env.npm_execpath
+  const all = [...args, '--node-options=']
+  return own?.endsWith('npm-cli.js') ? [process.execPath, [own, ...all]] : ['npm', all]
+}
