@@ -1,16 +1,27 @@
-/** Part of compiling: writes dist/source-manifest.json about stages/ and lib/, for lib/engine/code-digest.ts. */
-import { readdirSync, writeFileSync } from 'node:fs'
+/**
+ * Part of compiling. Writes into dist/ what the compiled program must know of its sources:
+ * source-manifest.json, their digests, for lib/engine/code-digest.ts; and stamps.json, their sizes and
+ * times, by which the bin sees whether dist/ is still what the checkout says.
+ */
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readFacts, type SourceManifest } from '../lib/engine/code-digest.ts'
 
-const root = resolve(process.argv[2] ?? '.')
+const root = resolve(import.meta.dirname, '..')
+const sources = ['lib', 'stages']
+  .flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => `${folder}/${name}`),
+  )
+  .filter((name) => name.endsWith('.ts'))
+  .sort()
+
 const manifest: SourceManifest = {}
-for (const folder of ['lib', 'stages']) {
-  for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !entry.name.endsWith('.ts')) continue
-    const path = join(entry.parentPath, entry.name)
-    manifest[path.slice(root.length + 1)] = readFacts(path, root)
-  }
+for (const name of sources) manifest[name] = readFacts(join(root, name), root)
+writeFileSync(join(root, 'dist', 'source-manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`)
+
+const stamps: Record<string, string> = {}
+for (const name of [...sources, 'pipeline.ts', 'package.json']) {
+  const { size, mtimeMs } = statSync(join(root, name))
+  stamps[name] = `${size} ${mtimeMs}`
 }
-const sorted = Object.fromEntries(Object.entries(manifest).sort(([a], [b]) => (a < b ? -1 : 1)))
-writeFileSync(join(root, 'dist', 'source-manifest.json'), `${JSON.stringify(sorted, null, 1)}\n`)
+writeFileSync(join(root, 'dist', 'stamps.json'), `${JSON.stringify(stamps, null, 1)}\n`)

@@ -1,0 +1,37 @@
+/** From arguments to an exit code: parses, runs one verb, shows what went wrong. */
+import { CommanderError } from 'commander'
+import { FleetsieError, toFleetsieError } from '../errors.ts'
+import type { Project } from './pipeline.ts'
+import { program } from './program.ts'
+import { Session } from './session.ts'
+
+/** Runs one command line. Sets process.exitCode; never throws. `project` is absent where no pipeline.ts is. */
+export async function main(args: readonly string[], project: Project | undefined): Promise<void> {
+  // Modes of what we make must not depend on who runs us.
+  process.umask(0o022)
+  const session = new Session(project)
+  try {
+    await program(session).parseAsync([...args], { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed its message already; help and version end well.
+      process.exitCode = error.exitCode === 0 ? 0 : 1
+    } else {
+      const failure = session.interrupted ?? toFleetsieError(error)
+      report(session, failure)
+      process.exitCode = failure.exitCode
+    }
+  } finally {
+    await session.close()
+  }
+}
+
+function report(session: Session, failure: FleetsieError): void {
+  session.emit({
+    type: 'error',
+    code: failure.code,
+    message: failure.code === 'E_BUG' && failure.stack ? failure.stack : failure.message,
+    ...(failure.file === undefined ? {} : { file: failure.file }),
+    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+  })
+}

@@ -1,0 +1,62 @@
+/** Events as lines of text. The plain renderer prints them as they are, the live view above its own lines. */
+import type { BuildEvent } from '../../engine/events.ts'
+import { formatBytes, formatDuration } from '../format.ts'
+
+/** Where a line belongs: answers and results go to stdout, remarks and errors to stderr. */
+export interface Line {
+  text: string
+  stream: 'stdout' | 'stderr'
+}
+
+/** The lines of an event; none for progress, which only a live view shows. `multi`: several targets are built. */
+export function linesOf(event: BuildEvent, multi: boolean): Line[] {
+  const where = (target: string, stage: string): string => (multi ? `${target}/${stage}` : stage)
+  switch (event.type) {
+    case 'start':
+    case 'progress':
+      return []
+    case 'stage':
+      return [out(stageLine(where(event.target, event.stage), event.action, event.ms, event.because))]
+    case 'failed':
+      return [
+        err(`${where(event.target, event.stage).padEnd(12)} failed`),
+        ...(event.log ? [err(`${' '.repeat(13)}the whole log: ${event.log}`)] : []),
+      ]
+    case 'note':
+      return [out(remark(event.stage, event.message))]
+    case 'warning':
+      return [err(remark(event.stage, `warning: ${event.message}`))]
+    case 'waiting':
+      return [err(remark(event.stage, event.message))]
+    case 'evicted':
+      return [err(`store        evicted ${event.object} (${formatBytes(event.bytes)}): ${event.reason}`)]
+    case 'artifacts':
+      return event.artifacts.map((artifact) =>
+        out(`${artifact.sha256.slice(0, 12)}  ${artifact.kind.padEnd(11)}  ${artifact.path}`),
+      )
+    case 'answer':
+      return [out(event.text)]
+    case 'error':
+      return [
+        err(`error: ${event.file === undefined ? '' : `${event.file}: `}${event.message}`),
+        ...(event.hint === undefined ? [] : [err(`  try: ${event.hint}`)]),
+      ]
+  }
+}
+
+function stageLine(name: string, action: string, ms: number, because: string): string {
+  const time = action === 'cached' || action === 'unchanged' ? '' : formatDuration(ms)
+  return `${name.padEnd(12)} ${action.padEnd(11)} ${time.padStart(8)}  because ${because}`
+}
+
+function remark(stage: string | undefined, message: string): string {
+  return `${(stage ?? '').padEnd(12)} ${message}`
+}
+
+function out(text: string): Line {
+  return { text, stream: 'stdout' }
+}
+
+function err(text: string): Line {
+  return { text, stream: 'stderr' }
+}

@@ -1,0 +1,98 @@
+/** The live view of a terminal: results scroll by, running stages stand below with rate and time left. */
+import { styleText } from 'node:util'
+import { createLogUpdate } from 'log-update'
+import type { BuildEvent, StageAction } from '../../engine/events.ts'
+import { formatBytes, formatDuration } from '../format.ts'
+import { linesOf } from './lines.ts'
+import type { Renderer } from './renderer.ts'
+
+interface Running {
+  name: string
+  because: string
+  since: number
+  done: number
+  total: number | undefined
+  unit: 'bytes' | 'files'
+  /** A line that says what it waits for. */
+  waiting: string | undefined
+}
+
+const frameMs = 100
+const barWidth = 20
+const colours: Record<StageAction, 'green' | 'cyan' | 'dim'> = {
+  built: 'green',
+  applied: 'green',
+  substituted: 'cyan',
+  cached: 'dim',
+  unchanged: 'dim',
+}
+
+export function liveRenderer(stdout: NodeJS.WriteStream, multi: boolean): Renderer {
+  const update = createLogUpdate(stdout)
+  const running = new Map<string, Running>()
+  const draw = (): void => update([...running.values()].map((stage) => runningLine(stage)).join('\n'))
+  const timer = setInterval(() => {
+    if (running.size > 0) draw()
+  }, frameMs)
+  timer.unref()
+
+  const emit = (event: BuildEvent): void => {
+    track(running, event, multi)
+    const lines = linesOf(event, multi)
+    if (lines.length > 0) {
+      update.clear()
+      for (const line of lines) stdout.write(`${colour(event, line.text)}\n`)
+    }
+    // Progress is drawn by the timer: a stage may report far more often than an eye can follow.
+    if (event.type !== 'progress' && running.size > 0) draw()
+    if (running.size === 0) update.clear()
+  }
+  return {
+    emit,
+    close: () => {
+      clearInterval(timer)
+      update.clear()
+      update.done()
+    },
+  }
+}
+
+function track(running: Map<string, Running>, event: BuildEvent, multi: boolean): void {
+  if (!('stage' in event) || event.target === undefined || event.stage === undefined) return
+  const id = `${event.target}/${event.stage}`
+  const name = multi ? id : event.stage
+  const known = running.get(id)
+  if (event.type === 'start') {
+    const fresh = { done: 0, total: undefined, unit: 'bytes', waiting: undefined } as const
+    running.set(id, { name, because: event.because, since: performance.now(), ...fresh })
+  } else if (event.type === 'progress' && known) {
+    known.done = event.done
+    known.total = event.total
+    known.unit = event.unit
+  } else if (event.type === 'stage' || event.type === 'failed') {
+    running.delete(id)
+  }
+}
+
+/** `decompress  ███████░░░░░░░  1.1 GiB of 1.7 GiB  410 MiB/s  2 s left` */
+function runningLine(stage: Running): string {
+  const elapsed = performance.now() - stage.since
+  const name = stage.name.padEnd(12)
+  if (stage.done === 0) return `${name} ${formatDuration(elapsed).padStart(8)}  because ${stage.because}`
+  const amount = (value: number): string => (stage.unit === 'bytes' ? formatBytes(value) : `${value} files`)
+  const rate = stage.done / (elapsed / 1000)
+  if (stage.total === undefined || stage.total === 0) {
+    return `${name} ${formatDuration(elapsed).padStart(8)}  ${amount(stage.done)}  ${amount(Math.round(rate))}/s`
+  }
+  const share = Math.min(1, stage.done / stage.total)
+  const bar = '█'.repeat(Math.round(share * barWidth)).padEnd(barWidth, '░')
+  const left = formatDuration(((stage.total - stage.done) / rate) * 1000)
+  return `${name} ${bar}  ${amount(stage.done)} of ${amount(stage.total)}  ${amount(Math.round(rate))}/s  ${left} left`
+}
+
+function colour(event: BuildEvent, text: string): string {
+  if (event.type === 'stage') return styleText(colours[event.action], text)
+  if (event.type === 'failed' || event.type === 'error') return styleText('red', text)
+  if (event.type === 'warning') return styleText('yellow', text)
+  return text
+}

@@ -1,0 +1,81 @@
+/** `build`: makes the artifacts of targets. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { Build, type BuildOptions } from '../../engine/build.ts'
+import type { Artifact } from '../../engine/events.ts'
+import { topological } from '../../engine/graph.ts'
+import { FleetsieError, toFleetsieError } from '../../errors.ts'
+import type { Session } from '../session.ts'
+import { sourceDateEpoch } from '../source-date-epoch.ts'
+import { chooseTargets, type Target } from '../targets.ts'
+
+interface BuildVerbOptions {
+  json?: boolean
+  jobs?: number
+  keepGoing?: boolean
+  offline?: boolean
+  /** true: everything is looked up. false: nothing. A list: all but these stages. */
+  cache: boolean | string[]
+  check?: boolean
+  debugShell?: boolean
+  dryRun?: boolean
+}
+
+export async function build(session: Session, names: string[], options: BuildVerbOptions): Promise<void> {
+  const project = session.requireProject()
+  const targets = chooseTargets(project.targets, names)
+  await session.show({ json: options.json, live: !options.debugShell, multi: targets.length > 1 })
+  if (options.offline) process.env['FLEETSIE_OFFLINE'] = '1'
+  const store = await session.openStore()
+  const build = new Build({
+    store,
+    emit: session.emit,
+    cwd: project.cwd,
+    signal: session.signal,
+    ...noCache(options.cache, targets),
+    ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+    ...(options.keepGoing ? { keepGoing: true } : {}),
+    ...(options.check ? { check: true } : {}),
+    ...(options.debugShell ? { debugShell } : {}),
+    ...sourceDateEpoch(process.env),
+  })
+  if (options.dryRun) {
+    const { predict } = await import('../../engine/predict.ts')
+    for (const { name, root } of targets) await predict(build, name, root)
+    return
+  }
+  await runAll(session, build, targets)
+}
+
+/** All targets over the same pools. The first failure is the one that is reported. */
+async function runAll(session: Session, build: Build, targets: Target[]): Promise<void> {
+  const results = await Promise.allSettled(targets.map(({ name, root }) => build.target(name, root)))
+  const done: { name: string; artifacts: Artifact[] }[] = []
+  let failure: FleetsieError | undefined
+  results.forEach((result, index) => {
+    if (result.status === 'fulfilled') done.push({ name: targets[index]!.name, artifacts: result.value })
+    else failure ??= toFleetsieError(result.reason)
+  })
+  for (const { name, artifacts } of done) session.emit({ type: 'artifacts', target: name, artifacts })
+  if (failure) throw failure
+}
+
+function noCache(cache: boolean | string[], targets: Target[]): Pick<BuildOptions, 'noCache'> {
+  if (cache === true) return {}
+  if (cache === false) return { noCache: true }
+  const known = new Set(targets.flatMap(({ root }) => topological(root).map((node) => node.stage.name)))
+  const unknown = cache.find((stage) => !known.has(stage))
+  if (unknown !== undefined) {
+    throw new FleetsieError('E_USAGE', `--no-cache=${unknown}: there is no such stage`, {
+      hint: `one of ${[...known].join(', ')}`,
+    })
+  }
+  return { noCache: new Set(cache) }
+}
+
+/** The user's shell in a failed stage's work folder. The build goes on to fail when it ends. */
+async function debugShell(folder: string): Promise<void> {
+  process.stderr.write(`The work folder of the failed stage is ${folder}. Leave the shell to go on.\n`)
+  const shell = spawn(process.env['SHELL'] ?? '/bin/sh', { cwd: folder, stdio: 'inherit' })
+  await once(shell, 'close')
+}

@@ -1,0 +1,24 @@
+/** `store verify`: reads every object and compares it with its digest. */
+import { FleetsieError } from '../../errors.ts'
+import { formatBytes } from '../format.ts'
+import type { Session } from '../session.ts'
+
+export async function storeVerify(
+  session: Session,
+  options: { json?: boolean; repair?: boolean },
+): Promise<void> {
+  await session.show({ json: options.json })
+  const store = await session.openStore()
+  const report = await store.verify({ repair: options.repair ?? false })
+  for (const { path, problem, repaired } of report.problems) {
+    const text = `${path}: ${problem}${repaired ? ' (repaired)' : ''}`
+    session.emit({ type: 'answer', text, data: { path, problem, repaired } })
+  }
+  const text = `${report.objects} objects of ${formatBytes(report.bytes)} read, ${report.problems.length} problems`
+  session.emit({ type: 'answer', text, data: { objects: report.objects, bytes: report.bytes, ok: report.ok } })
+  if (!report.ok) {
+    throw new FleetsieError('E_STORE', 'the store is damaged', {
+      hint: '`fleetsie store verify --repair` drops what is damaged; it is built again when it is needed',
+    })
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What a stage's code is: the sha256 of its own source and of every source that it imports, and the
+ * versions of the packages. The compiled package carries the same facts about the same sources in
+ * source-manifest.json, so that checkout, bin and installed package compute the same keys.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { dirname, extname, join, relative, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { FleetsieError } from '../errors.ts'
+import { sha256Hex } from './canonical.ts'
+import { importSpecifiers } from './imports.ts'
+
+/** One source: its sha256, the sources that it imports (module ids), and packages as name → version. */
+export interface SourceFacts {
+  sha256: string
+  imports: string[]
+  packages: Record<string, string>
+}
+
+/** Module id → facts. An id is a path below the package's or the project's root: `stages/overlay.ts`. */
+export type SourceManifest = Record<string, SourceFacts>
+
+const here = fileURLToPath(import.meta.url)
+const compiled = here.endsWith('.js')
+/** The folder that holds stages/ and lib/: the checkout, or dist/ of the package. */
+export const codeRoot = resolve(dirname(here), '..', '..')
+
+let shipped: SourceManifest | undefined
+
+function shippedManifest(): SourceManifest {
+  shipped ??= JSON.parse(readFileSync(join(codeRoot, 'source-manifest.json'), 'utf8')) as SourceManifest
+  return shipped
+}
+
+/**
+ * Digests of the code behind a module: `code.<module id>` → sha256 and `package.<name>` → version.
+ * `projectRoot` is the folder of pipeline.ts; a user's own stages are named relative to it.
+ */
+export function codeDigests(moduleUrl: string, projectRoot: string): Record<string, string> {
+  const digests: Record<string, string> = {}
+  const seen = new Set<string>()
+  const visit = (id: string): void => {
+    if (seen.has(id)) return
+    seen.add(id)
+    const facts = sourceFacts(id, projectRoot)
+    digests[`code.${id}`] = facts.sha256
+    for (const [name, version] of Object.entries(facts.packages)) digests[`package.${name}`] = version
+    facts.imports.forEach(visit)
+  }
+  visit(moduleId(fileURLToPath(moduleUrl), projectRoot))
+  return digests
+}
+
+function within(root: string, path: string): string | undefined {
+  const name = relative(root, path)
+  return name === '' || name.startsWith(`..${sep}`) || name === '..' ? undefined : name.split(sep).join('/')
+}
+
+function moduleId(path: string, projectRoot: string): string {
+  const own = within(codeRoot, path)
+  if (own !== undefined && !own.startsWith('node_modules/')) {
+    return compiled ? own.replace(/\.js$/, '.ts') : own
+  }
+  const users = within(projectRoot, path)
+  if (users !== undefined) return `project:${users}`
+  throw new FleetsieError('E_INPUT', `the stage's code lies outside of the project`, {
+    file: path,
+    hint: `keep it below ${projectRoot}, next to pipeline.ts`,
+  })
+}
+
+const remembered = new Map<string, { stamp: string; facts: SourceFacts }>()
+
+function sourceFacts(id: string, projectRoot: string): SourceFacts {
+  if (id.startsWith('project:')) return readFacts(join(projectRoot, id.slice('project:'.length)), projectRoot)
+  if (!compiled) return readFacts(join(codeRoot, id), projectRoot)
+  const facts = shippedManifest()[id]
+  if (!facts) throw new FleetsieError('E_BUG', `the package's source manifest lacks ${id}`)
+  return facts
+}
+
+/** Facts of a source file on disk. */
+export function readFacts(path: string, projectRoot: string): SourceFacts {
+  const { size, mtimeMs } = statSync(path)
+  const stamp = `${size} ${mtimeMs}`
+  const known = remembered.get(path)
+  if (known?.stamp === stamp) return known.facts
+  const source = readFileSync(path)
+  const facts: SourceFacts = { sha256: sha256Hex(source), imports: [], packages: {} }
+  for (const specifier of importSpecifiers(source.toString('utf8'))) {
+    if (specifier.startsWith('node:')) continue
+    if (specifier.startsWith('.')) {
+      facts.imports.push(moduleId(resolveSource(path, specifier), projectRoot))
+    } else {
+      const name = packageName(specifier)
+      facts.packages[name] = packageVersion(name, dirname(path))
+    }
+  }
+  remembered.set(path, { stamp, facts })
+  return facts
+}
+
+/** A user may write `./x.js` or `./x` for ./x.ts. */
+function resolveSource(importer: string, specifier: string): string {
+  const path = resolve(dirname(importer), specifier)
+  const bare = extname(path) === '' ? path : path.slice(0, -extname(path).length)
+  const candidates = [path, `${bare}.ts`, `${bare}.mts`, `${path}.ts`, `${path}.js`, join(path, 'index.ts')]
+  const found = candidates.find((candidate) => existsSync(candidate) && statSync(candidate).isFile())
+  if (found) return found
+  throw new FleetsieError('E_INPUT', `imports ${JSON.stringify(specifier)}, which does not exist`, {
+    file: importer,
+  })
+}
+
+function packageName(specifier: string): string {
+  const parts = specifier.split('/')
+  return specifier.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!
+}
+
+function packageVersion(name: string, folder: string): string {
+  for (let at = folder; ; at = dirname(at)) {
+    const file = join(at, 'node_modules', name, 'package.json')
+    if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+    if (dirname(at) === at) break
+  }
+  return ownPackage().name === name ? ownPackage().version : 'unresolved'
+}
+
+function ownPackage(): { name: string; version: string } {
+  const file = join(compiled ? dirname(codeRoot) : codeRoot, 'package.json')
+  return JSON.parse(readFileSync(file, 'utf8')) as { name: string; version: string }
+}

@@ -1,0 +1,17 @@
+/** The package's front door: everything that a pipeline.ts or a stage of one's own needs. */
+export { pipeline, type Targets } from './cli/pipeline.ts'
+export {
+  type BuildContext,
+  type BuildStage,
+  type Deployed,
+  type DeployContext,
+  type DeployStage,
+  Derivation,
+  type Input,
+  input,
+  type Source,
+  type SourceHost,
+  stage,
+} from './engine/stage.ts'
+export { FleetsieError } from './errors.ts'
+export * from '../stages/index.ts'
