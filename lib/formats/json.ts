@@ -1,0 +1,39 @@
+/** JSON for files that people read: keys sorted, two blanks a level, so that equal values are equal bytes. */
+import { FleetsieError } from '../errors.ts'
+
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject
+/** A member that is undefined is left out. */
+export interface JsonObject {
+  readonly [name: string]: Json | undefined
+}
+
+/** Deeper than any document that we write or read. */
+const maxDepth = 32
+
+/** One spelling of `value`, with a newline at its end. Numbers must be safe integers: others have many spellings. */
+export function sortedJson(value: Json): string {
+  return `${JSON.stringify(sorted(value, 0), null, 2)}\n`
+}
+
+function sorted(value: Json | undefined, depth: number): unknown {
+  if (depth > maxDepth) throw new FleetsieError('E_BUG', 'a document is nested too deeply')
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
+    throw new FleetsieError('E_BUG', `${value} is no safe integer`)
+  }
+  if (isList(value)) return value.map((item) => sorted(item, depth + 1))
+  if (value === null || typeof value !== 'object') return value
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => compareBytes(a, b))
+    .map(([name, member]) => [name, sorted(member, depth + 1)])
+  return Object.fromEntries(members)
+}
+
+function isList(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value)
+}
+
+/** Order by UTF-8 bytes, which is the order of code points: the same in every locale. */
+export function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
