@@ -14,8 +14,9 @@ export function compile(root, { clean = false } = {}) {
   })
   if (code !== 0) throw new Stop(4, `the TypeScript compiler ended with exit code ${code}`)
   // Names the sources of every stage with their digests, so that dist/ computes the keys of the checkout.
-  const manifest = 'dist/lib/engine/write-source-manifest.js'
-  if (existsSync(join(root, manifest)) && run(process.execPath, [manifest], { cwd: root }) !== 0) {
+  // Run from the sources: only there can it see them.
+  const manifest = 'scripts/write-source-manifest.ts'
+  if (run(process.execPath, ['--import', 'tsx', manifest], { cwd: root }) !== 0) {
     throw new Stop(4, `${manifest} failed`)
   }
 }
