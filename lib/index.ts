@@ -1,10 +1,12 @@
 /** The package's front door: everything that a pipeline.ts or a stage of one's own needs. */
+
+export * from '../stages/index.ts'
 export { pipeline, type Targets } from './cli/pipeline.ts'
 export {
   type BuildContext,
   type BuildStage,
-  type Deployed,
   type DeployContext,
+  type Deployed,
   type DeployStage,
   Derivation,
   type Input,
@@ -14,4 +16,3 @@ export {
   stage,
 } from './engine/stage.ts'
 export { FleetsieError } from './errors.ts'
-export * from '../stages/index.ts'

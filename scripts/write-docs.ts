@@ -27,7 +27,9 @@ const docs = resolve(import.meta.dirname, '..', 'docs')
 export function generatedPages(): Map<string, string> {
   const pages = new Map<string, string>()
   const all = Object.values(stages)
-    .filter((value): value is typeof value & { stage: Stage } => typeof value === 'function' && 'stage' in value)
+    .filter(
+      (value): value is typeof value & { stage: Stage } => typeof value === 'function' && 'stage' in value,
+    )
     .map((value) => value.stage)
     .sort((a, b) => (a.name < b.name ? -1 : 1))
   for (const stage of all) pages.set(`stages/${stage.name}.md`, stagePage(stage))
@@ -81,7 +83,9 @@ function typeWords(schema: JsonSchema): string {
 }
 
 function errorsPage(): string {
-  const rows = Object.entries(errorCodes).map(([code, { exit, meaning }]) => `| \`${code}\` | ${exit} | ${meaning} |`)
+  const rows = Object.entries(errorCodes).map(
+    ([code, { exit, meaning }]) => `| \`${code}\` | ${exit} | ${meaning} |`,
+  )
   return `# Errors
 
 Exit code 0: done, nothing to do, or help. With \`--json\` the last line is an \`error\` event with the code.

@@ -62,5 +62,8 @@ function nodeReadsTypeScript(): boolean {
   const features = process.features as { typescript?: false | string }
   if (features.typescript) return true
   // A loader that the user registered reads it as well.
-  return (process.env['NODE_OPTIONS'] ?? '').includes('tsx') && createRequire(import.meta.url).resolve('tsx') !== ''
+  return (
+    (process.env['NODE_OPTIONS'] ?? '').includes('tsx') &&
+    createRequire(import.meta.url).resolve('tsx') !== ''
+  )
 }

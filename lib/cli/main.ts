@@ -1,6 +1,6 @@
 /** From arguments to an exit code: parses, runs one verb, shows what went wrong. */
 import { CommanderError } from 'commander'
-import { FleetsieError, toFleetsieError } from '../errors.ts'
+import { type FleetsieError, toFleetsieError } from '../errors.ts'
 import type { Project } from './pipeline.ts'
 import { program } from './program.ts'
 import { Session } from './session.ts'

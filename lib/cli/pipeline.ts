@@ -1,6 +1,7 @@
 /** What a pipeline.ts calls: its targets, run by the command line behind it. */
-import { basename, dirname, resolve } from 'node:path'
+
 import { realpathSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
 import type { Derivation } from '../engine/stage.ts'
 import { main } from './main.ts'
 

@@ -17,29 +17,51 @@ export function program(session: Session): Command {
       .addHelpText('after', `\nExample:\n  $ fleetsie ${example}`)
       .option('--json', 'print one JSON event a line')
 
-  verb('build [target...]', 'build targets of pipeline.ts; the first one when none is named', 'build --keep-going')
+  verb(
+    'build [target...]',
+    'build targets of pipeline.ts; the first one when none is named',
+    'build --keep-going',
+  )
     .option('-j, --jobs <n>', 'stages at once', positive)
     .option('-k, --keep-going', 'after a failure, build what does not depend on it')
     .option('--offline', 'fail instead of downloading')
     .addOption(
-      new Option('--no-cache [stage]', 'run this stage, or all, although the result is known').argParser(collect),
+      new Option('--no-cache [stage]', 'run this stage, or all, although the result is known').argParser(
+        collect,
+      ),
     )
     .option('--check', 'build everything twice and compare the results')
     .option('--debug-shell', 'open a shell in the work folder of a stage that fails')
     .option('-n, --dry-run', 'say what would run, and why')
-    .action(async (targets: string[], options) => (await import('./verbs/build.ts')).build(session, targets, options))
+    .action(async (targets: string[], options) =>
+      (await import('./verbs/build.ts')).build(session, targets, options),
+    )
 
-  verb('explain <stage>', 'say what a stage depends on and what changed since it last ran', 'explain save --against 2')
+  verb(
+    'explain <stage>',
+    'say what a stage depends on and what changed since it last ran',
+    'explain save --against 2',
+  )
     .option('-t, --target <target>', 'the target that the stage belongs to; default: the first')
     .option('--against <run>', 'compare with an earlier run: 1 is the last one, or the start of a key', '1')
     .option('--all', 'show the whole list, not only what changed')
-    .action(async (stage: string, options) => (await import('./verbs/explain.ts')).explain(session, stage, options))
+    .action(async (stage: string, options) =>
+      (await import('./verbs/explain.ts')).explain(session, stage, options),
+    )
 
   verb('graph [target]', 'draw the stages of a target', 'graph debian --format mermaid')
-    .addOption(new Option('--format <format>', 'language of the drawing').choices(['dot', 'mermaid']).default('dot'))
-    .action(async (target: string | undefined, options) => (await import('./verbs/graph.ts')).graph(session, target, options))
+    .addOption(
+      new Option('--format <format>', 'language of the drawing').choices(['dot', 'mermaid']).default('dot'),
+    )
+    .action(async (target: string | undefined, options) =>
+      (await import('./verbs/graph.ts')).graph(session, target, options),
+    )
 
-  verb('gc', 'give disk space back: evict results that nobody needs', 'gc --max-size 20G --max-age 30d --keep-last 3')
+  verb(
+    'gc',
+    'give disk space back: evict results that nobody needs',
+    'gc --max-size 20G --max-age 30d --keep-last 3',
+  )
     .option('--max-size <size>', 'until the store is smaller: 20G, 500M', size)
     .option('--max-age <age>', 'what was not used for so long: 30d, 12h', age)
     .option('--keep-last <n>', 'but keep so many results of each stage', positive)
@@ -61,7 +83,9 @@ export function program(session: Session): Command {
     'verify out/sample_fleetsie.img.xz --ca ca.crt',
   )
     .option('--ca <file>', 'certificate of the authority that you trust; default: ca.crt beside the file')
-    .action(async (file: string, options) => (await import('./verbs/verify.ts')).verify(session, file, options))
+    .action(async (file: string, options) =>
+      (await import('./verbs/verify.ts')).verify(session, file, options),
+    )
 
   const keys = root.command('keys').description('the key that artifacts are signed with')
   for (const [name, summary] of [
@@ -79,8 +103,12 @@ export function program(session: Session): Command {
       })
   }
 
-  verb('lock [file]', 'refresh the list of Debian packages that `debian` installs', 'lock debian.lock').action(
-    async (file: string | undefined, options) => (await import('./verbs/lock.ts')).lock(session, file, options),
+  verb(
+    'lock [file]',
+    'refresh the list of Debian packages that `debian` installs',
+    'lock debian.lock',
+  ).action(async (file: string | undefined, options) =>
+    (await import('./verbs/lock.ts')).lock(session, file, options),
   )
 
   verb('doctor', 'say what is missing on this machine, and the command that installs it', 'doctor').action(

@@ -3,7 +3,7 @@
  * Keys are computed upwards from recorded digests alone, so an input is only built or fetched when a
  * stage that needs it really runs.
  */
-import { FleetsieError, toFleetsieError } from '../errors.ts'
+import { type FleetsieError, toFleetsieError } from '../errors.ts'
 import { deploy } from './deploy.ts'
 import type { Artifact, Emit } from './events.ts'
 import { because } from './explain.ts'
@@ -176,7 +176,12 @@ export class Build {
         const reason = this.buildReason(node, key, manifest)
         emit({ type: 'start', target: node.target, stage: node.name, because: reason })
         object = await this.pools.use(derivation.stage.pool ?? 'cpu', async () =>
-          runStage(this, node, { key, manifest, inputs, definitionKey: await this.definitionKey(derivation) }),
+          runStage(this, node, {
+            key,
+            manifest,
+            inputs,
+            definitionKey: await this.definitionKey(derivation),
+          }),
         )
         this.done(node, 'built', reason, started)
       }
@@ -313,7 +318,12 @@ export class Build {
     return because(store.previousRun(node.target, node.name)?.manifest, manifest)
   }
 
-  done(node: Node, action: 'built' | 'cached' | 'substituted' | 'applied' | 'unchanged', reason: string, started: number): void {
+  done(
+    node: Node,
+    action: 'built' | 'cached' | 'substituted' | 'applied' | 'unchanged',
+    reason: string,
+    started: number,
+  ): void {
     const ms = Math.round(performance.now() - started)
     this.options.emit({ type: 'stage', target: node.target, stage: node.name, action, because: reason, ms })
   }

@@ -7,11 +7,15 @@ import type { Artifact } from './events.ts'
 import { because } from './explain.ts'
 import { inputsOf } from './graph.ts'
 import { commonContext } from './run-stage.ts'
-import type { Deployed, DeployContext, Derivation } from './stage.ts'
+import type { DeployContext, Deployed, Derivation } from './stage.ts'
 import type { StoredObject } from './store/types.ts'
 
 /** Makes what lies outside the store equal to the inputs of `root`, a deploy stage. */
-export async function deploy(build: Build, nodes: Map<Derivation, Node>, root: Derivation): Promise<Artifact[]> {
+export async function deploy(
+  build: Build,
+  nodes: Map<Derivation, Node>,
+  root: Derivation,
+): Promise<Artifact[]> {
   const { store, cwd } = build.options
   const node = nodes.get(root)!
   const started = performance.now()

@@ -33,7 +33,9 @@ export function describe(name: string, before: string | undefined, after: string
       return verb === 'changed' ? `${rest} changed (${difference(before!, after!)})` : `${rest} ${verb}`
     case 'option':
       if (verb === 'changed') return `option ${rest} ${clip(before!)} -> ${clip(after!)}`
-      return verb === 'was added' ? `option ${rest} = ${clip(after!)} was added` : `option ${rest} was removed`
+      return verb === 'was added'
+        ? `option ${rest} = ${clip(after!)} was added`
+        : `option ${rest} was removed`
     case 'input':
       return `its input ${rest} ${verb}`
     case 'code':

@@ -18,10 +18,14 @@ export function inputsOf(derivation: Derivation): NamedInput[] {
 
 /** Calls `leaf` for each value that is not a plain object or list, with its dotted path; empty ones count as leaves. */
 export function visit(value: unknown, path: string, leaf: (path: string, value: unknown) => void): void {
-  if (value === null || typeof value !== 'object' || value instanceof Derivation) return leaf(path, value)
-  const members = Array.isArray(value) ? [...value.entries()] : Object.entries(value).sort(byName)
-  if (members.length === 0) return leaf(path, value)
+  const members = membersOf(value)
+  if (members.length === 0) leaf(path, value)
   for (const [name, member] of members) visit(member, path === '' ? String(name) : `${path}.${name}`, leaf)
+}
+
+function membersOf(value: unknown): [number | string, unknown][] {
+  if (value === null || typeof value !== 'object' || value instanceof Derivation) return []
+  return Array.isArray(value) ? [...value.entries()] : Object.entries(value).sort(byName)
 }
 
 /** The options with each derivation replaced. */

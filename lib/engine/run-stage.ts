@@ -1,6 +1,7 @@
 /** One run of a stage: a work folder, a pinned environment, a log that is kept, and the output published. */
-import { createWriteStream } from 'node:fs'
+
 import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { Build, Node } from './build.ts'
 import { firstDifference } from './difference.ts'
@@ -40,7 +41,12 @@ export async function runStage(
 }
 
 /** Runs a stage once more and fails with E_NOT_REPRODUCIBLE when the result is not the same bytes. */
-export async function compareRebuild(build: Build, node: Node, work: Work, first: StoredObject): Promise<void> {
+export async function compareRebuild(
+  build: Build,
+  node: Node,
+  work: Work,
+  first: StoredObject,
+): Promise<void> {
   await inWorkspace(build, work.key, async (workspace) => {
     const declared = await execute(build, node, work, workspace)
     const difference = await firstDifference(first, workspace, declared)
@@ -51,7 +57,11 @@ export async function compareRebuild(build: Build, node: Node, work: Work, first
   })
 }
 
-async function inWorkspace<T>(build: Build, key: Key, work: (workspace: Workspace) => Promise<T>): Promise<T> {
+async function inWorkspace<T>(
+  build: Build,
+  key: Key,
+  work: (workspace: Workspace) => Promise<T>,
+): Promise<T> {
   const { store, debugShell } = build.options
   const workspace = await store.workspace()
   try {

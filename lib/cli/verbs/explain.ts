@@ -22,7 +22,13 @@ export async function explain(session: Session, stage: string, options: ExplainO
   const { targets, cwd } = session.requireProject()
   const { name, root } = chooseTargets(targets, options.target ? [options.target] : [])[0]!
   const store = await session.openStore()
-  const build = new Build({ store, emit: session.emit, cwd, signal: session.signal, ...sourceDateEpoch(process.env) })
+  const build = new Build({
+    store,
+    emit: session.emit,
+    cwd,
+    signal: session.signal,
+    ...sourceDateEpoch(process.env),
+  })
   const all = await predictions(build, name, root)
   const found = all.find((prediction) => prediction.node.name === stage)
   if (!found) {
@@ -46,7 +52,10 @@ function answer(session: Session, found: Prediction, run: RecordedRun | undefine
     runs: found.runs,
     manifest,
   })
-  if (!run) return say('  it was never built before')
+  if (!run) {
+    say('  it was never built before')
+    return
+  }
   // Inputs that have yet to run are unknown now, which is no change of theirs.
   const known = Object.fromEntries(
     Object.entries(run.manifest).filter(([field]) => found.key !== undefined || !field.startsWith('input.')),

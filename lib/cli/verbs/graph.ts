@@ -32,16 +32,20 @@ function dot(target: string, nodes: string[], edges: Edge[], deployed: string[])
   return [
     `digraph ${JSON.stringify(target)} {`,
     '  rankdir=LR',
-    ...nodes.map((node) => `  ${JSON.stringify(node)} [shape=${deployed.includes(node) ? 'ellipse' : 'box'}]`),
+    ...nodes.map(
+      (node) => `  ${JSON.stringify(node)} [shape=${deployed.includes(node) ? 'ellipse' : 'box'}]`,
+    ),
     ...edges.map(
-      ({ from, to, label }) => `  ${JSON.stringify(from)} -> ${JSON.stringify(to)} [label=${JSON.stringify(label)}]`,
+      ({ from, to, label }) =>
+        `  ${JSON.stringify(from)} -> ${JSON.stringify(to)} [label=${JSON.stringify(label)}]`,
     ),
     '}',
   ].join('\n')
 }
 
 function mermaid(nodes: string[], edges: Edge[], deployed: string[]): string {
-  const shape = (node: string): string => (deployed.includes(node) ? `${node}(["${node}"])` : `${node}["${node}"]`)
+  const shape = (node: string): string =>
+    deployed.includes(node) ? `${node}(["${node}"])` : `${node}["${node}"]`
   return [
     'flowchart LR',
     ...nodes.map((node) => `  ${shape(node)}`),

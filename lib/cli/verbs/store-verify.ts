@@ -15,7 +15,11 @@ export async function storeVerify(
     session.emit({ type: 'answer', text, data: { path, problem, repaired } })
   }
   const text = `${report.objects} objects of ${formatBytes(report.bytes)} read, ${report.problems.length} problems`
-  session.emit({ type: 'answer', text, data: { objects: report.objects, bytes: report.bytes, ok: report.ok } })
+  session.emit({
+    type: 'answer',
+    text,
+    data: { objects: report.objects, bytes: report.bytes, ok: report.ok },
+  })
   if (!report.ok) {
     throw new FleetsieError('E_STORE', 'the store is damaged', {
       hint: '`fleetsie store verify --repair` drops what is damaged; it is built again when it is needed',
