@@ -78,7 +78,14 @@ export async function sync(path: string): Promise<void> {
 
 /** Makes a folder and what leads to it; what is new belongs to the caller. */
 export async function makeFolder(path: string, mode: number, caller: Caller | undefined): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode })
+  const first = await mkdir(path, { recursive: true, mode }).catch((cause: NodeJS.ErrnoException) => {
+    // A file or a dangling link, at the end or on the way.
+    if (!['EEXIST', 'ENOTDIR', 'ENOENT'].includes(cause.code ?? '')) throw cause
+    throw new FleetsieError('E_INPUT', 'something that is no folder is in the way of one', {
+      file: path,
+      cause,
+    })
+  })
   for (let folder = path; first !== undefined && folder.length >= first.length; folder = dirname(folder)) {
     await chmod(folder, mode)
     await giveToCaller(folder, caller)
