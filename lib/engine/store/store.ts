@@ -1,7 +1,23 @@
-/** The store: finished outputs by digest, and what is known about keys. See docs/architecture.md for its layout. */
+/**
+ * The store: finished outputs by digest, and what is known about keys. See docs/architecture.md for its layout.
+ * This file is the whole interface; each concern has its own file beside it.
+ */
 import { FleetsieError } from '../../errors.ts'
 import type { Manifest } from '../manifest.ts'
 import type { Deployed, Digest, Key } from '../stage.ts'
+import { autoGc, collectGarbage, makeRoomFor } from './gc.ts'
+import { lockKey } from './key-locks.ts'
+import { Layout } from './layout.ts'
+import { Objects } from './objects.ts'
+import type { Parts } from './parts.ts'
+import { Presence } from './presence.ts'
+import { publish } from './publish.ts'
+import * as records from './records.ts'
+import { openDatabase } from './schema.ts'
+import { defaultMinFree, reserve } from './space.ts'
+import { loadSqlite } from './sqlite.ts'
+import { Statcache } from './statcache.ts'
+import { sweepAtOpen, sweepOwn } from './sweep.ts'
 import type {
   Deployment,
   GcOptions,
@@ -17,74 +33,117 @@ import type {
   VerifyReport,
   Workspace,
 } from './types.ts'
-
-const later = (): never => {
-  throw new FleetsieError('E_BUG', 'not written yet')
-}
+import { verifyStore } from './verify.ts'
+import { discardWorkspace, findLog, keepLog, makeWorkspace } from './workspaces.ts'
+import { writing } from './writing.ts'
 
 export class Store {
   readonly folder: string
+  readonly #parts: Parts
+  readonly #objects: Objects
+  readonly #statcache: Statcache
+  #closed = false
 
-  private constructor(folder: string) {
-    this.folder = folder
+  private constructor(parts: Parts) {
+    this.folder = parts.layout.folder
+    this.#parts = parts
+    this.#objects = new Objects(parts)
+    this.#statcache = new Statcache(parts)
   }
 
   /** Opens the store in `folder`, which is made when it is not there, and sweeps what dead processes left. */
-  static async open(folder: string, _options: StoreOptions = {}): Promise<Store> {
-    return new Store(folder)
+  static async open(folder: string, options: StoreOptions = {}): Promise<Store> {
+    const { emit = () => {}, readOnly = false } = options
+    const sqlite = await loadSqlite()
+    const layout = new Layout(folder)
+    layout.prepare(readOnly)
+    const minFree = options.minFree ?? defaultMinFree(layout.folder)
+    const sql = openDatabase(sqlite, layout, readOnly)
+    const parts = { sqlite, layout, sql, presence: new Presence(sqlite, layout), emit, readOnly, minFree }
+    try {
+      if (!readOnly) {
+        await writing(layout, async () => {
+          reserve(layout)
+          await sweepAtOpen(parts)
+        })
+      }
+      return new Store(parts)
+    } catch (error) {
+      parts.presence.end()
+      sql.close()
+      throw error
+    }
   }
 
   /** Ends this process's use of the store: its leases go, and its workspaces. */
   async close(): Promise<void> {
-    later()
+    if (this.#closed) return
+    this.#closed = true
+    const { sql, presence, readOnly } = this.#parts
+    try {
+      if (!readOnly) {
+        this.#statcache.flush()
+        this.#objects.release()
+        await sweepOwn(this.#parts)
+      }
+    } finally {
+      presence.end()
+      sql.close()
+    }
   }
 
   /** Lets go of the objects that this process used so far: gc may take them. For a process that watches for days. */
   releaseLeases(): void {
-    later()
+    this.#objects.release()
   }
 
   /** The result of a key. It is leased: no gc takes it while this process lives. */
-  lookup(_key: Key): StoredObject | undefined {
-    return later()
+  lookup(key: Key): StoredObject | undefined {
+    return this.#objects.byKey(key)
   }
 
   /** The result of a definition key, leased likewise. */
-  lookupDefinition(_definitionKey: Key): StoredObject | undefined {
-    return later()
+  lookupDefinition(definitionKey: Key): StoredObject | undefined {
+    return this.#objects.byDefinition(definitionKey)
   }
 
   /** An object by its digest, leased likewise. */
-  object(_digest: Digest): StoredObject | undefined {
-    return later()
+  object(digest: Digest): StoredObject | undefined {
+    return this.#objects.byDigest(digest)
   }
 
   /** A fresh folder for one run of a stage. Makes room on the disk first when that is low. */
   async workspace(): Promise<Workspace> {
-    return later()
+    return this.#write(async () => {
+      await autoGc(this.#parts)
+      return makeWorkspace(this.#parts)
+    })
   }
 
   /** Removes a workspace, read-only folders in it as well. Twice does no harm. */
-  async discard(_workspace: Workspace): Promise<void> {
-    later()
+  async discard(workspace: Workspace): Promise<void> {
+    await this.#write(() => discardWorkspace(workspace))
   }
 
   /**
    * Makes `workspace.out` an object and the result of the key. When the same bytes are here already, that object is
    * the result. The workspace's log is kept. The caller discards the workspace afterwards in any case.
    */
-  async publish(_request: PublishRequest): Promise<StoredObject> {
-    return later()
+  async publish(request: PublishRequest): Promise<StoredObject> {
+    return this.#write(async () => {
+      await autoGc(this.#parts)
+      return makeRoomFor(this.#parts, () => publish(this.#parts, this.#objects, request))
+    })
   }
 
   /** Says that an object that is here is the result of a key (and of a definition key). */
-  recordTrace(_trace: Trace): void {
-    later()
+  recordTrace(trace: Trace): void {
+    if (!this.#parts.readOnly) this.#objects.record(trace)
   }
 
   /** Says that an object that is here is the result of a definition key. */
-  recordDefinition(_definitionKey: Key, _digest: Digest): void {
-    later()
+  recordDefinition(definitionKey: Key, digest: Digest): void {
+    if (!this.#parts.readOnly) this.#objects.recordDefinition(definitionKey, digest)
   }
 
   /**
@@ -92,93 +151,102 @@ export class Store {
    * when that changes. `stage` is what others are told. Ask the store again after waiting: the result may be there.
    */
   async lock(
-    _key: Key,
-    _onWait: (holder: string) => void,
-    _signal?: AbortSignal,
-    _stage?: string,
+    key: Key,
+    onWait: (holder: string) => void,
+    signal?: AbortSignal,
+    stage?: string,
   ): Promise<KeyLock> {
-    return later()
+    return this.#write(() => lockKey(this.#parts, key, onWait, signal, stage))
   }
 
   /** What a key was made of. */
-  manifest(_key: Key): Manifest | undefined {
-    return later()
+  manifest(key: Key): Manifest | undefined {
+    return records.findManifest(this.#parts, key)
   }
 
   /** Remembers what a stage of a target was keyed on; the last 20 that differ are kept. */
-  recordRun(_target: string, _stage: string, _key: Key, _manifest: Manifest): void {
-    later()
+  recordRun(target: string, stage: string, key: Key, manifest: Manifest): void {
+    if (!this.#parts.readOnly) records.recordRun(this.#parts, target, stage, key, manifest)
   }
 
   /** The run recorded last. */
-  previousRun(_target: string, _stage: string): RecordedRun | undefined {
-    return later()
+  previousRun(target: string, stage: string): RecordedRun | undefined {
+    return records.findRuns(this.#parts, target, stage, 1)[0]
   }
 
   /** The runs kept, latest first. */
-  runs(_target: string, _stage: string): RecordedRun[] {
-    return later()
+  runs(target: string, stage: string): RecordedRun[] {
+    return records.findRuns(this.#parts, target, stage)
   }
 
   /** Why the result of a key is no longer here. */
-  tombstone(_key: Key): Tombstone | undefined {
-    return later()
+  tombstone(key: Key): Tombstone | undefined {
+    return records.findTombstone(this.#parts, key)
   }
 
   /** The kept log of the run that made, or failed to make, a key's result. */
-  log(_key: Key): string | undefined {
-    return later()
+  log(key: Key): string | undefined {
+    return findLog(this.#parts, key)
   }
 
   /** Keeps the log of a run that failed; answers its path. */
-  async keepFailedLog(_workspace: Workspace, _key: Key): Promise<string> {
-    return later()
+  async keepFailedLog(workspace: Workspace, key: Key): Promise<string> {
+    return this.#write(() => keepLog(this.#parts, workspace, key))
   }
 
   /** sha256 of a file outside the store, remembered while nothing about the file changes. */
-  async sha256(_file: string): Promise<string> {
-    return later()
+  async sha256(file: string): Promise<string> {
+    return this.#statcache.sha256(file)
   }
 
   /** The version of the program whose file has this sha256; `ask` is called once in the store's life. */
-  async toolVersion(_sha256: string, _ask: () => Promise<string>): Promise<string> {
-    return later()
+  async toolVersion(sha256: string, ask: () => Promise<string>): Promise<string> {
+    return this.#statcache.toolVersion(sha256, ask)
   }
 
   /** What a deploy stage did last. `id` names the target and the folder of the pipeline. */
-  deployment(_id: string): Deployment | undefined {
-    return later()
+  deployment(id: string): Deployment | undefined {
+    return records.findDeployment(this.#parts, id)
   }
 
-  recordDeployment(_id: string, _key: Key, _files: readonly Deployed[]): void {
-    later()
+  recordDeployment(id: string, key: Key, files: readonly Deployed[]): void {
+    if (!this.#parts.readOnly) records.recordDeployment(this.#parts, id, key, files)
   }
 
   /** Keeps objects from gc under a name, in place of what the name kept before. */
-  setRoot(_name: string, _digests: readonly Digest[], _folder: string): void {
-    later()
+  setRoot(name: string, digests: readonly Digest[], folder: string): void {
+    if (!this.#parts.readOnly) records.setRoot(this.#parts, name, digests, folder)
   }
 
   roots(): Root[] {
-    return later()
+    return records.findRoots(this.#parts)
   }
 
-  removeRoot(_name: string): boolean {
-    return later()
+  removeRoot(name: string): boolean {
+    return !this.#parts.readOnly && records.removeRoot(this.#parts, name)
   }
 
   /** Evicts what no limit, root or live process keeps. */
-  async gc(_options: GcOptions = {}): Promise<GcReport> {
-    return later()
+  async gc(options: GcOptions = {}): Promise<GcReport> {
+    if (options.dryRun) return collectGarbage(this.#parts, options)
+    return this.#write(() => collectGarbage(this.#parts, options))
   }
 
   /** Evicts the least recently used until there is room, when the disk is low. For a stage that met a full disk. */
   async autoGc(): Promise<GcReport | undefined> {
-    return later()
+    return this.#write(() => autoGc(this.#parts))
   }
 
   /** Reads every object and compares it with its listing; `repair` drops what is damaged. */
-  async verify(_options: { repair?: boolean } = {}): Promise<VerifyReport> {
-    return later()
+  async verify(options: { repair?: boolean } = {}): Promise<VerifyReport> {
+    if (!options.repair) return verifyStore(this.#parts, false)
+    return this.#write(() => verifyStore(this.#parts, true))
+  }
+
+  async #write<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#parts.readOnly) {
+      throw new FleetsieError('E_IO', 'the store was opened for reading only', { file: this.folder })
+    }
+    return writing(this.#parts.layout, work)
   }
 }

@@ -1,0 +1,156 @@
+/** Decides what the store gives up, and gives it up. */
+import { existsSync } from 'node:fs'
+import type { Digest } from '../stage.ts'
+import { tracePoint } from '../trace.ts'
+import { evict, unkept } from './evict.ts'
+import type { Parts } from './parts.ts'
+import { pruneRecords } from './prune.ts'
+import { removeTree } from './remove.ts'
+import { freeBytes, freeReserve, isDiskFull, reserve } from './space.ts'
+import { sweepDead, sweepHalves } from './sweep.ts'
+import type { Eviction, EvictionReason, GcOptions, GcReport } from './types.ts'
+
+/** What one attempt to go on after a full disk frees at least. */
+const leastRoom = 64 * 1024 * 1024
+
+interface Candidate {
+  digest: Digest
+  name: string
+  bytes: number
+  last_used: number
+}
+
+export async function collectGarbage(parts: Parts, options: GcOptions): Promise<GcReport> {
+  if (options.dryRun) return report(parts, choose(parts, options))
+  freeReserve(parts.layout)
+  await sweepDead(parts)
+  await sweepHalves(parts)
+  dropStaleRoots(parts)
+  const evicted: Eviction[] = []
+  for (const eviction of choose(parts, options)) if (await drop(parts, eviction)) evicted.push(eviction)
+  await pruneRecords(parts)
+  parts.sql.pragma('wal_checkpoint(TRUNCATE)')
+  reserve(parts.layout)
+  return report(parts, evicted)
+}
+
+/** When less than `minFree` is left, evicts until twice that is free, so that the next output has room as well. */
+export async function autoGc(parts: Parts): Promise<GcReport | undefined> {
+  const { minFree, layout } = parts
+  if (minFree === 0 || freeBytes(layout.folder) >= minFree) return undefined
+  return makeRoom(parts, 2 * minFree)
+}
+
+/** Does `work` again when the disk was full and something could be evicted. */
+export async function makeRoomFor<T>(parts: Parts, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!isDiskFull(error)) throw error
+      const enough = Math.max(2 * parts.minFree, 2 * freeBytes(parts.layout.folder), leastRoom)
+      const { evicted } = await makeRoom(parts, enough)
+      if (evicted.length === 0) throw error
+    }
+  }
+}
+
+/** Evicts the least recently used until `enough` bytes are free. Answers what went. */
+async function makeRoom(parts: Parts, enough: number): Promise<GcReport> {
+  freeReserve(parts.layout)
+  await sweepDead(parts)
+  const evicted: Eviction[] = []
+  for (const candidate of candidates(parts)) {
+    if (freeBytes(parts.layout.folder) >= enough) break
+    const eviction = evictionOf(candidate, 'disk-full')
+    if (await drop(parts, eviction)) evicted.push(eviction)
+  }
+  reserve(parts.layout)
+  return report(parts, evicted)
+}
+
+function choose(parts: Parts, options: GcOptions): Eviction[] {
+  const { maxSize, maxAge, keepLast } = options
+  const unlimited = maxSize === undefined && maxAge === undefined && keepLast === undefined
+  const youngest = maxAge === undefined ? Number.POSITIVE_INFINITY : Date.now() - maxAge
+  const last = keepLast === undefined ? new Set<Digest>() : lastResults(parts, keepLast)
+  const reason = unlimited ? 'unrooted' : maxAge !== undefined ? 'max-age' : 'keep-last'
+  const chosen: Eviction[] = []
+  const rest: Candidate[] = []
+  for (const candidate of candidates(parts)) {
+    const kept = candidate.last_used > youngest || last.has(candidate.digest)
+    const limited = unlimited || maxAge !== undefined || keepLast !== undefined
+    if (limited && !kept) chosen.push(evictionOf(candidate, reason))
+    else rest.push(candidate)
+  }
+  if (maxSize === undefined) return chosen
+  let total = sumAll(parts).bytes - chosen.reduce((sum, { bytes }) => sum + bytes, 0)
+  for (const candidate of rest) {
+    if (total <= maxSize) break
+    total -= candidate.bytes
+    chosen.push(evictionOf(candidate, 'max-size'))
+  }
+  return chosen
+}
+
+/** Least recently used first. The transaction that evicts one asks again whether it may. */
+function candidates({ sql }: Parts): Candidate[] {
+  return sql.all<Candidate>(
+    `SELECT digest, name, bytes, last_used FROM objects o WHERE ${unkept('o.digest')} ORDER BY last_used, digest`,
+  )
+}
+
+// Keys that differ: recording the same key again makes no new run.
+function lastResults({ sql }: Parts, keepLast: number): Set<Digest> {
+  const rows = sql.all<{ digest: Digest }>(
+    `SELECT t.digest FROM traces t JOIN (
+       SELECT key, row_number() OVER (PARTITION BY target, stage ORDER BY id DESC) AS place FROM runs
+     ) r ON r.key = t.key WHERE r.place <= ?`,
+    keepLast,
+  )
+  return new Set(rows.map(({ digest }) => digest))
+}
+
+async function drop(parts: Parts, { digest, bytes, reason }: Eviction): Promise<boolean> {
+  const aside = evict(parts, digest, reason)
+  if (aside === undefined) return false
+  await removeTree(aside)
+  tracePoint('gc.deleted')
+  parts.emit({ type: 'evicted', object: digest, bytes, reason })
+  return true
+}
+
+// Whoever deletes the folder of a pipeline needs its results no longer.
+function dropStaleRoots({ sql }: Parts): void {
+  for (const { folder } of sql.all<{ folder: string }>('SELECT DISTINCT folder FROM roots')) {
+    if (!existsSync(folder)) sql.run('DELETE FROM roots WHERE folder = ?', folder)
+  }
+}
+
+function evictionOf({ digest, name, bytes, last_used }: Candidate, reason: EvictionReason): Eviction {
+  return { digest, name, bytes, reason, lastUsed: last_used }
+}
+
+function sumAll({ sql }: Parts): { objects: number; bytes: number } {
+  return sql.get<{ objects: number; bytes: number }>(
+    'SELECT count(*) AS objects, coalesce(sum(bytes), 0) AS bytes FROM objects',
+  ) as { objects: number; bytes: number }
+}
+
+function report(parts: Parts, evicted: Eviction[]): GcReport {
+  const { sql } = parts
+  const count = (table: 'roots' | 'leases'): number =>
+    sql.get<{ n: number }>(`SELECT count(*) AS n FROM objects WHERE digest IN (SELECT digest FROM ${table})`)
+      ?.n ?? 0
+  const bytes = evicted.reduce((sum, eviction) => sum + eviction.bytes, 0)
+  // After a dry run, what would go is still there.
+  const all = sumAll(parts)
+  const gone = evicted.filter(({ digest }) => sql.get('SELECT 1 FROM objects WHERE digest = ?', digest))
+  const kept = {
+    objects: all.objects - gone.length,
+    bytes: all.bytes - gone.reduce((sum, eviction) => sum + eviction.bytes, 0),
+    rooted: count('roots'),
+    inUse: count('leases'),
+  }
+  return { evicted, bytes, kept }
+}

@@ -1,0 +1,96 @@
+/** What is remembered for `explain` and for deploy stages. */
+import type { Manifest } from '../manifest.ts'
+import type { Deployed, Digest, Key } from '../stage.ts'
+import { recordManifest } from './objects.ts'
+import type { Parts } from './parts.ts'
+import type { Deployment, RecordedRun, Root, Tombstone } from './types.ts'
+
+/** Runs kept for each stage of each target. */
+const keptRuns = 20
+
+export function findManifest({ sql }: Parts, key: Key): Manifest | undefined {
+  const row = sql.get<{ json: string }>('SELECT json FROM manifests WHERE key = ?', key)
+  return row && (JSON.parse(row.json) as Manifest)
+}
+
+export function recordRun(parts: Parts, target: string, stage: string, key: Key, manifest: Manifest): void {
+  const { sql } = parts
+  const now = Date.now()
+  sql.transaction(() => {
+    recordManifest(parts, { key, manifest })
+    const last = sql.get<{ id: number; key: Key }>(
+      'SELECT id, key FROM runs WHERE target = ? AND stage = ? ORDER BY id DESC LIMIT 1',
+      target,
+      stage,
+    )
+    // Builds with nothing to do must not push out the runs that tell a difference.
+    if (last?.key === key) {
+      sql.run('UPDATE runs SET at = ? WHERE id = ?', now, last.id)
+      return
+    }
+    sql.run('INSERT INTO runs (target, stage, key, at) VALUES (?, ?, ?, ?)', target, stage, key, now)
+    sql.run(
+      `DELETE FROM runs WHERE target = ?1 AND stage = ?2 AND id NOT IN
+       (SELECT id FROM runs WHERE target = ?1 AND stage = ?2 ORDER BY id DESC LIMIT ${keptRuns})`,
+      target,
+      stage,
+    )
+  })
+}
+
+export function findRuns({ sql }: Parts, target: string, stage: string, limit = keptRuns): RecordedRun[] {
+  return sql
+    .all<{ key: Key; at: number; json: string }>(
+      `SELECT r.key, r.at, m.json FROM runs r JOIN manifests m ON m.key = r.key
+       WHERE r.target = ? AND r.stage = ? ORDER BY r.id DESC LIMIT ?`,
+      target,
+      stage,
+      limit,
+    )
+    .map(({ key, at, json }) => ({ key, at, manifest: JSON.parse(json) as Manifest }))
+}
+
+export function findTombstone({ sql }: Parts, key: Key): Tombstone | undefined {
+  return sql.get<Tombstone>('SELECT reason, bytes, at FROM tombstones WHERE key = ?', key)
+}
+
+export function findDeployment({ sql }: Parts, id: string): Deployment | undefined {
+  const row = sql.get<{ key: Key; files: string }>('SELECT key, files FROM deployments WHERE id = ?', id)
+  return row && { key: row.key, files: JSON.parse(row.files) as Deployed[] }
+}
+
+export function recordDeployment({ sql }: Parts, id: string, key: Key, files: readonly Deployed[]): void {
+  sql.run(
+    'INSERT OR REPLACE INTO deployments (id, key, files, at) VALUES (?, ?, ?, ?)',
+    id,
+    key,
+    JSON.stringify(files),
+    Date.now(),
+  )
+}
+
+export function setRoot({ sql }: Parts, name: string, digests: readonly Digest[], folder: string): void {
+  sql.transaction(() => {
+    sql.run('DELETE FROM roots WHERE name = ?', name)
+    for (const digest of new Set(digests)) {
+      sql.run('INSERT INTO roots (name, digest, folder) VALUES (?, ?, ?)', name, digest, folder)
+    }
+  })
+}
+
+export function findRoots({ sql }: Parts): Root[] {
+  const roots = new Map<string, Root>()
+  const rows = sql.all<{ name: string; digest: Digest; folder: string }>(
+    'SELECT * FROM roots ORDER BY name, digest',
+  )
+  for (const { name, digest, folder } of rows) {
+    const root = roots.get(name) ?? { name, digests: [], folder }
+    root.digests.push(digest)
+    roots.set(name, root)
+  }
+  return [...roots.values()]
+}
+
+export function removeRoot({ sql }: Parts, name: string): boolean {
+  return sql.run('DELETE FROM roots WHERE name = ?', name) > 0
+}

@@ -1,0 +1,147 @@
+/** better-sqlite3, loaded only when a store is opened, and its errors in this program's words. */
+import type Database from 'better-sqlite3'
+import { FleetsieError } from '../../errors.ts'
+
+export type Sqlite = typeof Database
+type Value = string | number | bigint | null
+
+let loaded: Sqlite | undefined
+
+/** Loads the database module. Fails with E_TOOL when this Node cannot: its binary fits one Node only. */
+export async function loadSqlite(importer = () => import('better-sqlite3')): Promise<Sqlite> {
+  if (loaded) return loaded
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (major < 20 || (major === 20 && minor < 19)) {
+    throw new FleetsieError('E_TOOL', `Node ${process.versions.node} is too old`, {
+      hint: 'install Node 20.19 or later, 22 or 24',
+    })
+  }
+  try {
+    const sqlite = (await importer()).default
+    // The binary is loaded by the first database, not by the import.
+    new sqlite(':memory:').close()
+    loaded = sqlite
+    return sqlite
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split('\n')[0] : String(error)
+    const node = `Node ${process.versions.node} (ABI ${process.versions.modules}, ${process.execPath})`
+    throw new FleetsieError('E_TOOL', `better-sqlite3 does not load in ${node}: ${why}`, {
+      hint: 'run `npm rebuild better-sqlite3` with this Node, or use the Node that ran `npm install`',
+      cause: error,
+    })
+  }
+}
+
+/** The error of a database file with a place and a remedy; what is not SQLite's is given back as it is. */
+export function sqliteError(error: unknown, file: string): unknown {
+  const code = (error as { code?: unknown } | null)?.code
+  if (!(error instanceof Error) || typeof code !== 'string' || !code.startsWith('SQLITE_')) return error
+  const fail = (kind: 'E_STORE' | 'E_IO', message: string, hint: string): FleetsieError =>
+    new FleetsieError(kind, message, { file, hint, cause: error })
+  if (/^SQLITE_(CORRUPT|NOTADB|FORMAT)/.test(code)) {
+    return fail(
+      'E_STORE',
+      `the store's database is damaged (${error.message})`,
+      'move db.sqlite, db.sqlite-wal and db.sqlite-shm out of the store; what they knew is built again',
+    )
+  }
+  if (code.startsWith('SQLITE_BUSY')) {
+    return fail(
+      'E_IO',
+      'another process keeps the database locked',
+      'end that process, then run the command again',
+    )
+  }
+  if (code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_SHMSIZE') {
+    return fail('E_IO', "the store's disk is full", 'free some space, for example with `fleetsie gc`')
+  }
+  if (/^SQLITE_(READONLY|CANTOPEN|PERM|AUTH)/.test(code)) return notWritable(file, error)
+  if (code.startsWith('SQLITE_IOERR')) {
+    return fail('E_IO', `reading or writing the database failed (${error.message})`, 'check the disk')
+  }
+  return error
+}
+
+export function notWritable(file: string, cause: unknown): FleetsieError {
+  return new FleetsieError('E_IO', 'the store cannot be written', {
+    file,
+    hint: 'become its owner, or set FLEETSIE_STORE to a folder that you can write',
+    cause,
+  })
+}
+
+/** One database: statements prepared once, errors translated, transactions that exclude other processes. */
+export class Sql {
+  readonly #db: Database.Database
+  readonly #file: string
+  readonly #statements = new Map<string, Database.Statement>()
+
+  constructor(db: Database.Database, file: string) {
+    this.#db = db
+    this.#file = file
+  }
+
+  get<Row>(sql: string, ...values: Value[]): Row | undefined {
+    return this.#guard(() => this.#prepare(sql).get(...values) as Row | undefined)
+  }
+
+  all<Row>(sql: string, ...values: Value[]): Row[] {
+    return this.#guard(() => this.#prepare(sql).all(...values) as Row[])
+  }
+
+  /** Answers how many rows changed. */
+  run(sql: string, ...values: Value[]): number {
+    return this.#guard(() => this.#prepare(sql).run(...values).changes)
+  }
+
+  pragma(text: string): unknown {
+    return this.#guard(() => this.#db.pragma(text, { simple: true }))
+  }
+
+  exec(script: string): void {
+    this.#guard(() => this.#db.exec(script))
+  }
+
+  /**
+   * All of `work` or nothing, alone among all processes. `work` must not wait for anything. `durable`: what was
+   * written outlives a power cut once this returns.
+   */
+  transaction<T>(work: () => T, durable = false): T {
+    if (this.#db.inTransaction) return work()
+    if (durable) this.pragma('synchronous = FULL')
+    try {
+      this.exec('BEGIN IMMEDIATE')
+      const result = work()
+      this.exec('COMMIT')
+      return result
+    } catch (error) {
+      // A full disk may have ended the transaction already.
+      if (this.#db.inTransaction) this.exec('ROLLBACK')
+      throw error
+    } finally {
+      if (durable) this.pragma('synchronous = NORMAL')
+    }
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#db.close()
+  }
+
+  #prepare(sql: string): Database.Statement {
+    let statement = this.#statements.get(sql)
+    if (!statement) {
+      statement = this.#db.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw sqliteError(error, this.#file)
+    }
+  }
+}
