@@ -204,7 +204,6 @@ async function receive(
       at += chunk.length
       options.progress?.(at, total)
     }
-    if (total !== undefined && at !== total) throw new Transient('the connection ended early')
   } catch (error) {
     if (options.signal.aborted || isFileError(error)) throw error
     throw transient(error)
