@@ -8,7 +8,11 @@ import type { Growth, ReadAt } from '../../lib/formats/random-access.ts'
 export const MiB = 1024 * 1024
 
 /** The tools of /sbin as well, in English, whatever the user's shell has. */
-export const toolEnvironment = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin`, LC_ALL: 'C' }
+export const toolEnvironment = {
+  ...process.env,
+  PATH: `${process.env['PATH']}:/usr/sbin:/sbin`,
+  LC_ALL: 'C.UTF-8',
+}
 
 /** Runs a judge and gives its stdout; what it exits with unless 0 is an Error with its stderr. */
 export function tool(command: string, args: readonly string[], input: string | Buffer = ''): string {

@@ -1,0 +1,55 @@
+/** A disk image as a file: reads at byte offsets for lib/formats. */
+import type { FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { FleetsieError, inFile } from '../errors.ts'
+import type { ReadAt } from '../formats/random-access.ts'
+
+export interface DiskFile {
+  handle: FileHandle
+  read: ReadAt
+  /** Bytes. */
+  size: number
+}
+
+/** Opens the image `path`, runs `work`, closes it. Errors name the file. */
+export function withDisk<T>(
+  path: string,
+  flags: 'r' | 'r+',
+  work: (disk: DiskFile) => Promise<T>,
+): Promise<T> {
+  return inFile(path, async () => {
+    const handle = await open(path, flags)
+    try {
+      const stats = await handle.stat()
+      if (!stats.isFile()) throw new FleetsieError('E_INPUT', 'not a regular file')
+      return await work({
+        handle,
+        size: stats.size,
+        read: (offset, length) => readAt(handle, offset, length),
+      })
+    } finally {
+      await handle.close()
+    }
+  })
+}
+
+async function readAt(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
+  // Damaged tables ask for places that no file has, and read() refuses such numbers with a RangeError.
+  if (!Number.isSafeInteger(offset) || offset < 0) return Buffer.alloc(0)
+  const buffer = Buffer.alloc(length)
+  let filled = 0
+  while (filled < length) {
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return buffer.subarray(0, filled)
+}
+
+/** The part of a disk from byte `offset` on, `size` bytes long, as if it were all. */
+export function windowOf(read: ReadAt, offset: number, size: number): ReadAt {
+  return async (at, length) => {
+    const inside = Math.max(0, Math.min(length, size - at))
+    return inside === 0 ? Buffer.alloc(0) : read(offset + at, inside)
+  }
+}

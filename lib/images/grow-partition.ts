@@ -1,0 +1,26 @@
+/** Makes the last partition of a disk image larger, and the image with it. What is inside the partition stays as it is. */
+import { growGpt } from '../formats/gpt-grow.ts'
+import { growMbr } from '../formats/mbr-grow.ts'
+import { withDisk } from './disk-file.ts'
+import { readDiskTable } from './partitions.ts'
+
+/**
+ * Gives partition `number` of the image at `diskPath` `size` bytes (a multiple of 512); it must be the last on the disk.
+ * The file becomes `diskSize` bytes; without that, large enough. Answers with its size. Ids, names and flags stay.
+ */
+export function growPartition(
+  diskPath: string,
+  number: number,
+  size: number,
+  diskSize?: number,
+): Promise<number> {
+  return withDisk(diskPath, 'r+', async ({ handle, read, size: oldSize }) => {
+    const table = await readDiskTable(read, oldSize)
+    const growth =
+      table.kind === 'mbr' ? growMbr(table, number, size, diskSize) : growGpt(table, number, size, diskSize)
+    await handle.truncate(growth.diskSize)
+    for (const { offset, bytes } of growth.patches) await handle.write(bytes, 0, bytes.length, offset)
+    await handle.datasync()
+    return growth.diskSize
+  })
+}
