@@ -1,0 +1,13 @@
+/** The one answer to a private key in an overlay. */
+import { FleetsieError } from '../../errors.ts'
+
+export function refusePrivateKey(path: string): FleetsieError {
+  return new FleetsieError(
+    'E_UNSAFE',
+    `${JSON.stringify(path)} holds a private key, which every copy of the image would give away`,
+    {
+      file: path,
+      hint: `remove it, or allow it by \`allowPrivateKeys: [${JSON.stringify(path)}]\``,
+    },
+  )
+}
