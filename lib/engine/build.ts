@@ -74,7 +74,7 @@ export class Build {
     if (root.stage.kind === 'deploy') return deploy(this, nodes, root)
     const object = await this.realise(nodes, root)
     this.options.store.setRoot(`${this.options.cwd} ${name}`, [object.digest], this.options.cwd)
-    return storedArtifacts(object)
+    return this.listArtifacts(object.path)
   }
 
   /** The output's digest, building only what has to run. */
@@ -326,6 +326,14 @@ export class Build {
   ): void {
     const ms = Math.round(performance.now() - started)
     this.options.emit({ type: 'stage', target: node.target, stage: node.name, action, because: reason, ms })
+  }
+
+  /** The files of a target that ends in a build stage: they stay in the store. */
+  private async listArtifacts(folder: string): Promise<Artifact[]> {
+    const names = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile())
+    const paths = names.map((entry) => join(folder, entry.name)).sort()
+    const { store } = this.options
+    return Promise.all(paths.map(async (path) => ({ path, sha256: await store.sha256(path), kind: 'file' })))
   }
 
   /** With --keep-going, the rest of a target's graph is built although `root` has failed. */

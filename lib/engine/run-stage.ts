@@ -48,8 +48,8 @@ export async function compareRebuild(
   first: StoredObject,
 ): Promise<void> {
   await inWorkspace(build, work.key, async (workspace) => {
-    const declared = await execute(build, node, work, workspace)
-    const difference = await firstDifference(first, workspace, declared)
+    await execute(build, node, work, workspace)
+    const difference = await firstDifference(first.path, workspace.out)
     if (difference === undefined) return
     throw new FleetsieError('E_NOT_REPRODUCIBLE', `${node.name} is not reproducible: ${difference}`, {
       hint: 'look for a clock, a random number or an order that the stage takes over from outside',
