@@ -56,10 +56,14 @@ async function tableOrWhole(read: ReadAt, size: number): Promise<MbrTable | GptT
   }
   const whole = await identifyFilesystem(windowOf(read, 0, size))
   if (whole.filesystem === null) throw failure
-  throw new FleetsieError('E_DAMAGED', `no partition table: byte 0 begins a ${whole.filesystem} filesystem`, {
-    hint: 'an image of a whole disk is needed, with an MBR or a GPT',
-    cause: failure,
-  })
+  throw new FleetsieError(
+    'E_DAMAGED',
+    `no partition table: the image is one ${whole.filesystem} filesystem from byte 0 on`,
+    {
+      hint: 'an image of a whole disk is needed, with an MBR or a GPT',
+      cause: failure,
+    },
+  )
 }
 
 function mbrPlaces(table: MbrTable): Place[] {
