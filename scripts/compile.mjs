@@ -13,12 +13,10 @@ export function compile(root, { clean = false } = {}) {
     cwd: root,
   })
   if (code !== 0) throw new Stop(4, `the TypeScript compiler ended with exit code ${code}`)
-  // Names the sources of every stage with their digests, so that dist/ computes the keys of the checkout.
-  // Run from the sources: only there can it see them.
-  const manifest = 'scripts/write-source-manifest.ts'
-  if (run(process.execPath, ['--import', 'tsx', manifest], { cwd: root }) !== 0) {
-    throw new Stop(4, `${manifest} failed`)
-  }
+  // The digests of every source, so that dist/ computes the keys of the checkout.
+  const manifest = ['--import', 'tsx', 'scripts/write-source-manifest.ts']
+  if (run(process.execPath, manifest, { cwd: root }) !== 0)
+    throw new Stop(4, 'the source manifest was not written')
 }
 
 /** The compiler leaves the output of a source that was renamed or removed; it would be packed. */
