@@ -109,12 +109,12 @@ function supplier(maintainer: string): string {
   const match = /^"?(.*?)"?\s*(?:<([^<>\s]+)>)?$/.exec(maintainer)
   const name = match?.[1]?.trim()
   if (!name) return 'NOASSERTION'
-  const kind = /\b(team|group|maintainers?|developers?|packagers?|project|task force|lists?)\b/i.test(
+  const kind = /\b(team|group|maintainers?|developers?|packagers?|project|task force|authors|lists?)\b/i.test(
     maintainer,
   )
     ? 'Organization'
     : 'Person'
-  return `${kind}: ${name}${match?.[2] ? ` (${match[2]})` : ''}`
+  return `${kind}: ${name}${match?.[2]?.includes('@') ? ` (${match[2]})` : ''}`
 }
 
 function packageUrl(one: DpkgPackage, distribution: Sbom['distribution']): string {

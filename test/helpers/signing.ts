@@ -10,6 +10,8 @@ export function openssl(...args: string[]): string {
 interface Wish {
   /** Arguments of `openssl genpkey`. */
   key?: string[]
+  /** A key file to use instead of a new one, which takes time to make. */
+  keyFile?: string
   /** Lines of the leaf's extensions. */
   extensions?: string[]
   /** Lines of the root's extensions. */
@@ -62,17 +64,14 @@ export function makeKey(folder: string, wish: Wish = {}): Made {
     '-out',
     file('root.crt'),
   )
-  openssl(
-    'genpkey',
-    ...(wish.key ?? ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:3072']),
-    '-out',
-    file('leaf.key'),
-  )
+  const keyFile = wish.keyFile ?? file('leaf.key')
+  const rsa = ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:3072']
+  if (!wish.keyFile) openssl('genpkey', ...(wish.key ?? rsa), '-out', keyFile)
   openssl(
     'req',
     '-new',
     '-key',
-    file('leaf.key'),
+    keyFile,
     '-subj',
     '/CN=Test signer',
     '-config',
@@ -102,8 +101,8 @@ export function makeKey(folder: string, wish: Wish = {}): Made {
   )
   const read = (name: string) => readFileSync(file(name), 'utf8')
   return {
-    keyFile: file('leaf.key'),
-    key: read('leaf.key'),
+    keyFile,
+    key: readFileSync(keyFile, 'utf8'),
     chain: read('leaf.crt') + read('root.crt'),
     leaf: read('leaf.crt'),
     root: read('root.crt'),
