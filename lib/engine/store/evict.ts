@@ -22,7 +22,7 @@ export function evict(
     tracePoint('gc.began')
     // Asked again in here: a lookup may have leased it since the caller chose it.
     const row = sql.get<{ folder: string; bytes: number }>(
-      `SELECT folder, bytes FROM objects WHERE digest = ?1 ${force ? '' : `AND ${unkept('?1')}`}`,
+      `SELECT folder, bytes FROM objects WHERE digest = ? ${force ? '' : `AND ${unkept('objects.digest')}`}`,
       digest,
     )
     if (!row) return false

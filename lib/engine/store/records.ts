@@ -30,10 +30,9 @@ export function recordRun(parts: Parts, target: string, stage: string, key: Key,
     }
     sql.run('INSERT INTO runs (target, stage, key, at) VALUES (?, ?, ?, ?)', target, stage, key, now)
     sql.run(
-      `DELETE FROM runs WHERE target = ?1 AND stage = ?2 AND id NOT IN
-       (SELECT id FROM runs WHERE target = ?1 AND stage = ?2 ORDER BY id DESC LIMIT ${keptRuns})`,
-      target,
-      stage,
+      `DELETE FROM runs WHERE target = ? AND stage = ? AND id NOT IN
+       (SELECT id FROM runs WHERE target = ? AND stage = ? ORDER BY id DESC LIMIT ${keptRuns})`,
+      ...[target, stage, target, stage],
     )
   })
 }

@@ -7,11 +7,7 @@ import { hashFile } from './hash.ts'
 import type { Parts } from './parts.ts'
 
 interface Row {
-  dev: string
-  ino: string
-  size: string
-  mtime_ns: string
-  ctime_ns: string
+  fingerprint: string
   sha256: string
 }
 
@@ -33,19 +29,19 @@ export class Statcache {
 
   async sha256(file: string): Promise<string> {
     const path = resolve(file)
-    const stat = look(path)
+    const now = fingerprint(look(path))
     const known =
-      this.#unwritten.get(path) ?? this.#parts.sql.get<Row>('SELECT * FROM statcache WHERE path = ?', path)
-    const now = fingerprint(stat)
-    if (known && same(known, now)) return known.sha256
+      this.#unwritten.get(path) ??
+      this.#parts.sql.get<Row>('SELECT fingerprint, sha256 FROM statcache WHERE path = ?', path)
+    if (known?.fingerprint === now) return known.sha256
     const began = Date.now()
     const handle = await open(path, 'r')
     try {
       const before = await handle.stat({ bigint: true })
       const sha256 = await hashFile(handle)
       const after = await handle.stat({ bigint: true })
-      const row = { ...fingerprint(before), sha256 }
-      if (same(row, fingerprint(after)) && !isRacy(before, began)) this.#remember(path, row)
+      const row = { fingerprint: fingerprint(before), sha256 }
+      if (row.fingerprint === fingerprint(after) && !isRacy(before, began)) this.#remember(path, row)
       return sha256
     } finally {
       await handle.close()
@@ -68,11 +64,12 @@ export class Statcache {
     if (rows.length === 0) return
     const { sql } = this.#parts
     sql.transaction(() => {
-      for (const [path, { dev, ino, size, mtime_ns, ctime_ns, sha256 }] of rows) {
+      for (const [path, { fingerprint, sha256 }] of rows) {
         sql.run(
-          `INSERT OR REPLACE INTO statcache (path, dev, ino, size, mtime_ns, ctime_ns, sha256)
-           VALUES (?, ?, ?, ?, ?, ?, ?)`,
-          ...[path, dev, ino, size, mtime_ns, ctime_ns, sha256],
+          'INSERT OR REPLACE INTO statcache (path, fingerprint, sha256) VALUES (?, ?, ?)',
+          path,
+          fingerprint,
+          sha256,
         )
       }
     })
@@ -100,24 +97,8 @@ function look(path: string): BigIntStats {
   throw new FleetsieError('E_INPUT', 'not a file', { file: path })
 }
 
-function fingerprint({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): Omit<Row, 'sha256'> {
-  return {
-    dev: String(dev),
-    ino: String(ino),
-    size: String(size),
-    mtime_ns: String(mtimeNs),
-    ctime_ns: String(ctimeNs),
-  }
-}
-
-function same(a: Omit<Row, 'sha256'>, b: Omit<Row, 'sha256'>): boolean {
-  return (
-    a.size === b.size &&
-    a.mtime_ns === b.mtime_ns &&
-    a.ctime_ns === b.ctime_ns &&
-    a.ino === b.ino &&
-    a.dev === b.dev
-  )
+function fingerprint({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`
 }
 
 // ctime counts too: it moves with every change, while a program may set any mtime it likes.

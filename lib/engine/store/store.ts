@@ -54,7 +54,7 @@ export class Store {
   /** Opens the store in `folder`, which is made when it is not there, and sweeps what dead processes left. */
   static async open(folder: string, options: StoreOptions = {}): Promise<Store> {
     const { emit = () => {}, readOnly = false } = options
-    const sqlite = await loadSqlite()
+    const sqlite = loadSqlite()
     const layout = new Layout(folder)
     layout.prepare(readOnly)
     const minFree = options.minFree ?? defaultMinFree(layout.folder)

@@ -1,0 +1,57 @@
+/**
+ * Another process that uses a store: node --import tsx store-process.ts FOLDER ACTION [LABEL…]
+ * It prints a line when it got where the test wants it, and goes on when its stdin ends.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Store } from '../../lib/engine/store/store.ts'
+import { keyOf, publish } from './store.ts'
+
+const [folder = '', action, ...labels] = process.argv.slice(2)
+const label = labels[0] ?? ''
+const say = (line: string): boolean => process.stdout.write(`${line}\n`)
+const told = async (): Promise<void> => {
+  for await (const _ of process.stdin);
+}
+
+const store = await Store.open(folder, { minFree: 0 })
+switch (action) {
+  case 'open':
+    break
+  case 'publish':
+    say((await publish(store, label, { files: { 'deep/file': label, link: 'x' } })).digest)
+    break
+  case 'gc':
+    say(String((await store.gc()).evicted.length))
+    break
+  case 'lock': {
+    const lock = await store.lock(
+      keyOf(label),
+      (holder) => say(`waiting for ${holder}`),
+      undefined,
+      'overlay',
+    )
+    say('locked')
+    await told()
+    lock.release()
+    break
+  }
+  case 'lease':
+    say(store.lookup(keyOf(label)) ? 'leased' : 'missed')
+    await told()
+    break
+  case 'look-up-all': {
+    say('ready')
+    const hits = labels.flatMap((name) => store.lookup(keyOf(name)) ?? [])
+    await told()
+    // Whatever gc did meanwhile: what was found is there, whole.
+    const lost = hits.filter(
+      ({ path }) => !existsSync(join(path, 'file')) || readFileSync(join(path, 'file')).length === 0,
+    )
+    say(`hits ${hits.length} lost ${lost.length}`)
+    break
+  }
+  default:
+    throw new Error(`unknown action ${action}`)
+}
+await store.close()
