@@ -73,7 +73,8 @@ await main(async () => {
   }
   for (const test of tests.filter((one) => one.outcome === 'fail')) say(`failed: ${test.file}: ${test.name}`)
   say(`${count('pass')} passed, ${count('fail')} failed, ${count('skip')} skipped, in ${files.length} files`)
-  if (count('pass') + count('fail') === 0)
-    throw new Stop(1, `no test ran${patterns.length ? `: no file matches ${patterns.join(' ')}` : ''}`)
+  if (count('pass') + count('fail') === 0) {
+    throw new Stop(1, files.length === 0 ? `no test file matches ${patterns.join(' ')}` : 'no test ran')
+  }
   return runs.every((result) => result.code === 0) && count('fail') === 0 ? 0 : 1
 })
