@@ -41,7 +41,7 @@ export function growGpt(table: GptTable, number: number, size: number, diskSize?
   if (needed > newDiskSize || newDiskSize < table.diskSize) {
     throw new FleetsieError(
       'E_INPUT',
-      `partition ${number} needs a disk of ${needed} bytes, not ${newDiskSize}`,
+      `partition ${number} needs a disk of ${Math.max(needed, table.diskSize)} bytes, not ${newDiskSize}`,
     )
   }
   const entries = withLastSector(header, grown, end / sectorSize - 1)

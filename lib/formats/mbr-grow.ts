@@ -26,10 +26,10 @@ export function growMbr(table: MbrTable, number: number, size: number, diskSize?
     )
   }
   const newDiskSize = diskSize ?? Math.max(table.diskSize, roundUp(end, growthUnit))
-  if (end > newDiskSize) {
+  if (end > newDiskSize || newDiskSize < table.diskSize) {
     throw new FleetsieError(
       'E_INPUT',
-      `partition ${number} would end at byte ${end} of a disk of ${newDiskSize}`,
+      `partition ${number} needs a disk of ${Math.max(end, table.diskSize)} bytes, not ${newDiskSize}`,
     )
   }
   const sectors = new Map<number, Buffer>()

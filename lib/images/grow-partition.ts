@@ -19,7 +19,11 @@ export function growPartition(
     const growth =
       table.kind === 'mbr' ? growMbr(table, number, size, diskSize) : growGpt(table, number, size, diskSize)
     await handle.truncate(growth.diskSize)
-    for (const { offset, bytes } of growth.patches) await handle.write(bytes, 0, bytes.length, offset)
+    for (const { offset, bytes } of growth.patches) {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten
+      }
+    }
     await handle.datasync()
     return growth.diskSize
   })

@@ -184,6 +184,16 @@ const damage: [string, (bytes: Buffer) => Buffer | undefined, RegExp][] = [
     /the entries at sector 9223/,
   ],
   [
+    'entries over a header',
+    inBoth((b, at) => b.writeBigUInt64LE(at === 512 ? 33n : BigInt(sectors - 32), at + 72)),
+    /sector 33; backup: .* puts the entries at sector 49120/,
+  ],
+  [
+    'a header where partitions may be',
+    inBoth((b, at) => b.writeBigUInt64LE(at === 512 ? 1n : BigInt(sectors - 1), at + (at === 512 ? 40 : 48))),
+    /lies where partitions may be; backup: .* lies where/,
+  ],
+  [
     'usable sectors past the end',
     inBoth((b, at) => b.writeBigUInt64LE(2n ** 40n, at + 48)),
     /gives sectors 34 to/,
@@ -269,6 +279,7 @@ for (const { sentence, text, number, add, diskSize } of [
     )
     assert.match(tool('sgdisk', ['--verify', disk.path]), /No problems found/)
     const bytes = disk.bytes()
+    assert.equal(bytes.readUInt32LE(446 + 12), Math.floor(bytes.length / 512) - 1)
     assert.deepEqual((await parse(bytes)).warnings, [])
     assert.equal(bytes.toString('latin1', 3, 12), 'boot code')
     if (bytes.length > size) assert.ok(bytes.subarray(backupAt, size).every((byte) => byte === 0))
