@@ -1,5 +1,5 @@
 // Compiles the program into dist/ (npm run compile, and before `npm pack`).
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { main, run, Stop } from './setup/terminal.mjs'
@@ -13,6 +13,8 @@ export function compile(root, { clean = false } = {}) {
     cwd: root,
   })
   if (code !== 0) throw new Stop(4, `the TypeScript compiler ended with exit code ${code}`)
+  // The compiler makes plain files; npm marks the bin of an installed package only.
+  chmodSync(join(dist, 'lib/cli/bin.js'), 0o755)
   // The digests of every source, so that dist/ computes the keys of the checkout.
   const manifest = ['--import', 'tsx', 'scripts/write-source-manifest.ts']
   if (run(process.execPath, manifest, { cwd: root }) !== 0)

@@ -35,7 +35,15 @@ export function installDebianPackages(uses) {
     ]
     return run(command, rest)
   }
-  const install = ['--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300', 'install', ...packages]
+  const install = [
+    '--no-install-recommends',
+    '-o',
+    'DPkg::Lock::Timeout=300',
+    '-o',
+    'Dpkg::Use-Pty=0',
+    'install',
+    ...packages,
+  ]
   // Lists that were never fetched, or are so old that the mirror has dropped what they name.
   if (apt(...install) !== 0 && (apt('update') !== 0 || apt(...install) !== 0)) {
     throw new Stop(7, `apt-get could not install the packages.\n${advice(packages)}`)
@@ -46,7 +54,8 @@ export function installDebianPackages(uses) {
 
 /** @param {readonly string[]} packages */
 function advice(packages) {
-  return `Install them with this command, then run this again:\n\n  sudo apt-get install -y --no-install-recommends ${packages.join(' ')}\n`
+  const sudo = process.getuid?.() === 0 ? '' : 'sudo '
+  return `Install them with this command, then run this again:\n\n  ${sudo}apt-get install -y --no-install-recommends ${packages.join(' ')}\n`
 }
 
 /** What to put in front of a command so that it runs as root; undefined when that would ask for a password. */

@@ -29,7 +29,8 @@ function isCurrent(root) {
   })
 }
 
-function compileDatabaseModule(root) {
+/** Does nothing when better-sqlite3 loads in this Node. @param {string} root the folder of node_modules */
+export function compileDatabaseModule(root) {
   const problem = loadProblem(root)
   if (problem === undefined) return
   const { version } = JSON.parse(readFileSync(join(root, 'node_modules/better-sqlite3/package.json'), 'utf8'))
