@@ -1,0 +1,54 @@
+/** Applies layers to one partition of a raw disk image in place: no mount, no root. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Run } from '../engine/process.ts'
+import { FleetsieError } from '../errors.ts'
+import { applyExt } from './ext/apply.ts'
+import { applyFat } from './fat/apply.ts'
+import { type EditablePartition, partitionName } from './partition-edit.ts'
+
+export interface ApplyOptions {
+  run: Run
+  /** A writable raw disk image. When this fails, it is ruined: throw it away. */
+  disk: string
+  partition: EditablePartition
+  /** Layers (tar files), the lowest first. */
+  layers: readonly string[]
+  /** Seconds since 1970: every time that no layer says. */
+  epoch: number
+  /** An existing folder for contents on their way; nothing stays in it. */
+  tmp: string
+  signal?: AbortSignal
+  /** The caller knows that this very filesystem passes its checker: it is not asked before the edit, only after. */
+  checked?: boolean
+}
+
+/**
+ * Edits the partition so that it holds what the layers say. The same image and layers give the same bytes.
+ * Fails with E_UNSUPPORTED (a filesystem that cannot be edited), E_DAMAGED (it was not sound before),
+ * E_INPUT (it cannot hold what a layer has), E_TOO_SMALL, E_STAGE (a tool failed or did not do what it was told).
+ */
+export async function applyLayers(options: ApplyOptions): Promise<void> {
+  const { partition } = options
+  if (!Number.isSafeInteger(options.epoch) || options.epoch < 0) {
+    throw new FleetsieError('E_INPUT', `${options.epoch} is no time: whole seconds since 1970 are needed`)
+  }
+  const tmp = await mkdtemp(join(options.tmp, 'apply-'))
+  try {
+    switch (partition.filesystem) {
+      case 'ext2':
+      case 'ext3':
+      case 'ext4':
+        return await applyExt(options, tmp)
+      case 'vfat':
+        return await applyFat(options, tmp)
+      default:
+        throw new FleetsieError(
+          'E_UNSUPPORTED',
+          `${partitionName(partition)} holds ${partition.filesystem ?? 'no known filesystem'}; layers can be applied to ext2, ext3, ext4 and FAT`,
+        )
+    }
+  } finally {
+    await rm(tmp, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,168 @@
+/** Applies layers to ext2, ext3 or ext4: read, plan, edit by debugfs, compare, check. */
+import { symlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { FleetsieError } from '../../errors.ts'
+import type { ApplyOptions } from '../apply.ts'
+import { partitionName } from '../partition-edit.ts'
+import { type Creation, type Diff, diffTree } from '../tree/diff.ts'
+import { mergeLayers } from '../tree/merge.ts'
+import { type MergedNode, MergedTree } from '../tree/merged.ts'
+import { Staging } from '../tree/staging.ts'
+import { type Window, withWindow } from '../window.ts'
+import { assertEditable, fsckExt } from './check.ts'
+import { type Command, Debugfs, fitsFile } from './debugfs.ts'
+import { fieldCommands, type Placed, wantedInodes, XattrValues, xattrCommands } from './finish.ts'
+import { checkExtEntry } from './limits.ts'
+import { byNumber, here, type Plan, planExt } from './plan.ts'
+import { ExtReader } from './reader.ts'
+import { assertRoom } from './space.ts'
+import { settleSuperblock } from './superblock.ts'
+import { verifyExt } from './verify.ts'
+
+/** `tmp` is empty and ours alone. */
+export async function applyExt(options: ApplyOptions, tmp: string): Promise<void> {
+  await withWindow(options.disk, options.partition, 'r+', (window) => edit(options, tmp, window))
+}
+
+async function edit(options: ApplyOptions, tmp: string, window: Window): Promise<void> {
+  const { run, partition, layers, epoch, signal } = options
+  const what = partitionName(partition)
+  // Through a link of our own: libext2fs takes all behind a '?' in a device's name as options.
+  await symlink(resolve(options.disk), join(tmp, 'disk'))
+  const device = partition.offset === 0 ? 'disk' : `disk?offset=${partition.offset}`
+  const mend = `e2fsck -fy '${options.disk}${partition.offset === 0 ? '' : `?offset=${partition.offset}`}'`
+  const before = new ExtReader(window)
+  assertEditable(before.superblock, what, mend)
+
+  const tree = new MergedTree(before)
+  const staging = await Staging.open(tmp, before.blockSize)
+  const check = options.checked
+    ? Promise.resolve()
+    : fsckExt(run, device, tmp, before.superblock, {
+        code: 'E_DAMAGED',
+        what,
+        hint: `mend it first: ${mend}`,
+      })
+  // Both to their ends: neither may still run when `tmp` goes away.
+  const both = await Promise.allSettled([
+    check,
+    mergeLayers(tree, layers, staging, (entry) => checkExtEntry(before.superblock, entry), signal),
+  ])
+  for (const end of both) if (end.status === 'rejected') throw end.reason
+
+  const diff = diffTree(tree)
+  if (diff.folders.length === 0 && diff.restyled.length === 0) return
+  assertRoom(before, diff, what)
+  const plan = planExt(before, diff, staging, tmp)
+  const debugfs = new Debugfs(run, device, tmp, epoch)
+  await removeOddNames(debugfs, plan)
+  await debugfs.edit(plan.main)
+  for (const link of plan.oddLinks) await debugfs.request(['symlink', `/${link.standIn}`, link.target])
+
+  const { placed, inodes } = locate(new ExtReader(window), diff, plan)
+  await nameThem(debugfs, placed, inodes, plan)
+  const reader = new ExtReader(window)
+  const wanted = wantedInodes(diff, inodes, placed)
+  const values = new XattrValues(tmp)
+  const last: Command[] = standInRemovals(placed, plan)
+  for (const one of wanted) {
+    last.push(...xattrCommands(reader, one, values))
+    last.push(...fieldCommands(reader, one, epoch))
+  }
+  await debugfs.edit(last)
+  settleSuperblock(window, before.superblock, epoch)
+
+  const after = new ExtReader(window)
+  await verifyExt({ before, after, tree, diff, wanted, placed, inodes, epoch, what, signal })
+  await fsckExt(run, device, tmp, after.superblock, { code: 'E_STAGE', what: `${what}, just edited,` })
+}
+
+async function removeOddNames(debugfs: Debugfs, plan: Plan): Promise<void> {
+  if (plan.oddRemovals.length === 0) return
+  await debugfs.edit(
+    plan.oddRemovals.flatMap(({ folder, id, standIn }): Command[] => [
+      ['cd', byNumber(folder)],
+      ['symlink', here(standIn), 'x'],
+      ['rm', here(standIn)],
+      ['ln', byNumber(id), here(standIn)],
+    ]),
+  )
+  for (const { folder, name } of plan.oddRemovals)
+    await debugfs.request(['unlink', `${byNumber(folder)}/${name}`])
+}
+
+/** Finds the numbers of the inodes that debugfs chose. */
+function locate(
+  reader: ExtReader,
+  diff: Diff,
+  plan: Plan,
+): { placed: Placed[]; inodes: Map<MergedNode, number> } {
+  const placed: Placed[] = []
+  const inodes = new Map<MergedNode, number>()
+  const top = reader.list(reader.rootId)
+  const rooted = new Set(plan.oddLinks.map(({ creation }) => creation))
+  const visit = (folder: number, creations: readonly Creation[]): void => {
+    if (creations.length === 0) return
+    const names = reader.list(folder)
+    for (const creation of creations) {
+      placed.push({ creation, folder })
+      const { node } = creation
+      if (creation.link) continue
+      const name = plan.standIns.get(creation) ?? creation.name
+      const inode = (rooted.has(creation) ? top : names).get(name)
+      if (inode === undefined)
+        throw new FleetsieError('E_STAGE', `debugfs did not create ${JSON.stringify(name)}`)
+      inodes.set(node, inode)
+      visit(inode, creation.below)
+    }
+  }
+  for (const { id, creations } of diff.folders) visit(id, creations)
+  return { placed, inodes }
+}
+
+/** Gives hard links and stand-ins their names. */
+async function nameThem(
+  debugfs: Debugfs,
+  placed: readonly Placed[],
+  inodes: Map<MergedNode, number>,
+  plan: Plan,
+): Promise<void> {
+  const waiting = placed.filter(({ creation }) => creation.link || plan.standIns.has(creation))
+  // `ln` does not enlarge a folder, making a symlink does: what stood for a name leaves room for it.
+  const fits = waiting.filter(({ creation }) => fitsFile([creation.name]))
+  const odd = waiting.filter(({ creation }) => !fitsFile([creation.name]))
+  const commands = fits.flatMap(({ creation, folder }): Command[] => [
+    ['cd', byNumber(folder)],
+    ['symlink', here(creation.name), 'x'],
+    ['rm', here(creation.name)],
+    ['ln', byNumber(inodes.get(creation.node)!), here(creation.name)],
+  ])
+  const filler = (index: number, name: string): string =>
+    here(`.filler-${index}-`.padEnd(name.length, 'x').slice(0, 255))
+  for (const [index, { creation, folder }] of odd.entries()) {
+    commands.push(['cd', byNumber(folder)], ['symlink', filler(index, creation.name), 'x'])
+  }
+  for (const [index, { creation, folder }] of odd.entries()) {
+    commands.push(['cd', byNumber(folder)], ['rm', filler(index, creation.name)])
+  }
+  await debugfs.edit(commands)
+  for (const { creation, folder } of odd) {
+    await debugfs.request([
+      'ln',
+      byNumber(inodes.get(creation.node)!),
+      `${byNumber(folder)}/${creation.name}`,
+    ])
+  }
+}
+
+function standInRemovals(placed: readonly Placed[], plan: Plan): Command[] {
+  const rooted = new Set(plan.oddLinks.map(({ creation }) => creation))
+  return placed.flatMap(({ creation, folder }): Command[] => {
+    const standIn = plan.standIns.get(creation)
+    if (standIn === undefined) return []
+    return [
+      ['cd', byNumber(rooted.has(creation) ? 2 : folder)],
+      ['unlink', here(standIn)],
+    ]
+  })
+}

@@ -1,0 +1,21 @@
+/** The bytes of FAT that are in use: everything in front of the clusters, and every cluster that is not free. */
+import type { Window } from '../window.ts'
+import { readBootSector } from './boot-sector.ts'
+import { FatTable } from './table.ts'
+
+/** As [position, length] in bytes of the partition. */
+export function* fatAllocation(window: Window): Generator<[number, number]> {
+  const geometry = readBootSector(window)
+  const { clusters, clusterSize, dataAt } = geometry
+  const table = new FatTable(window, geometry)
+  yield [0, dataAt]
+  let first = -1
+  for (let cluster = 2; cluster <= clusters + 2; cluster++) {
+    const used = cluster < clusters + 2 && table.entry(cluster) !== 0
+    if (used && first < 0) first = cluster
+    if (!used && first >= 0) {
+      yield [dataAt + (first - 2) * clusterSize, (cluster - first) * clusterSize]
+      first = -1
+    }
+  }
+}
