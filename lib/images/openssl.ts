@@ -3,7 +3,6 @@ import { X509Certificate } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../engine/process.ts'
-import { FleetsieError } from '../errors.ts'
 
 /** Files, by absolute names. */
 interface Signed {
@@ -33,7 +32,12 @@ export async function judge(run: Run, { content, signature, ca }: Signed, tmp: s
     // Without -no-CApath and -no-CAstore whatever the system trusts would be trusted as well.
     const full = await attempt(['-CAfile', ca, '-no-CApath', '-no-CAstore', '-purpose', 'smimesign'])
     if (full.exitCode === 0) {
-      return { signature: true, chain: true, signer: onlySigner(await readFile(signerFile, 'utf8')) }
+      const signers = certificatesOf(await readFile(signerFile, 'utf8'))
+      // With several it would be unclear for whom the signature speaks.
+      if (signers.length !== 1) {
+        return { signature: false, reason: `${signers.length} signers, where one is expected` }
+      }
+      return { signature: true, chain: true, signer: signers[0]! }
     }
     const reason = reasonOf(full.stderr)
     const bare = await attempt(['-noverify'])
@@ -43,13 +47,9 @@ export async function judge(run: Run, { content, signature, ca }: Signed, tmp: s
   }
 }
 
-/** With several signers it would be unclear for whom the signature speaks. */
-function onlySigner(pem: string): X509Certificate {
+function certificatesOf(pem: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
-  if (blocks.length !== 1) {
-    throw new FleetsieError('E_VERIFY', `a signature by ${blocks.length} signers, where one is expected`)
-  }
-  return new X509Certificate(blocks[0]!)
+  return blocks.map((block) => new X509Certificate(block))
 }
 
 /** openssl's own words: `…:Verify error:certificate has expired`, or the reason field of its last error line. */

@@ -16,6 +16,7 @@ interface Wish {
   extensions?: string[]
   /** Lines of the root's extensions. */
   rootExtensions?: string[]
+  rootName?: string
 }
 
 export interface Made {
@@ -54,7 +55,7 @@ export function makeKey(folder: string, wish: Wish = {}): Made {
     '-key',
     file('root.key'),
     '-subj',
-    '/CN=Test root',
+    `/CN=${wish.rootName ?? 'Test root'}`,
     '-days',
     '30',
     '-config',
