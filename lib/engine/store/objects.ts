@@ -27,6 +27,11 @@ export class Objects {
     return this.#take('SELECT o.* FROM traces t JOIN objects o ON o.digest = t.digest WHERE t.key = ?', key)
   }
 
+  /** What the key led to, whether or not the object is still here. */
+  trace(key: Key): Digest | undefined {
+    return this.#parts.sql.get<{ digest: Digest }>('SELECT digest FROM traces WHERE key = ?', key)?.digest
+  }
+
   byDefinition(key: Key): StoredObject | undefined {
     return this.#take(
       'SELECT o.* FROM definitions d JOIN objects o ON o.digest = d.digest WHERE d.definition_key = ?',

@@ -5,6 +5,8 @@ import type { Layout } from './layout.ts'
 import { Sql, type Sqlite, sqliteError } from './sqlite.ts'
 import { newerStore, storeVersion } from './version.ts'
 
+// traces and definitions outlive their objects: the digest that a key led to goes on naming the keys above it, so
+// what was evicted is made again only when something needs the bytes.
 // refs says what an object was made from. It keeps nothing from gc: an output answers by its definition key when
 // its inputs are gone. roots hold digests, not rows: a root whose object was damaged holds the object made next.
 const tables = `
@@ -18,12 +20,11 @@ CREATE TABLE refs (
   PRIMARY KEY (referrer, reference)
 ) WITHOUT ROWID;
 CREATE TABLE traces (
-  key TEXT PRIMARY KEY, digest TEXT NOT NULL REFERENCES objects ON DELETE CASCADE,
-  ms INTEGER NOT NULL, created INTEGER NOT NULL
+  key TEXT PRIMARY KEY, digest TEXT NOT NULL, ms INTEGER NOT NULL, created INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX traces_digest ON traces (digest);
 CREATE TABLE definitions (
-  definition_key TEXT PRIMARY KEY, digest TEXT NOT NULL REFERENCES objects ON DELETE CASCADE
+  definition_key TEXT PRIMARY KEY, digest TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX definitions_digest ON definitions (digest);
 CREATE TABLE leases (

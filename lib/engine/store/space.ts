@@ -20,7 +20,7 @@ export function defaultMinFree(folder: string): number {
 /** Takes the reserve when it is not there and the disk has room for much more. */
 export function reserve(layout: Layout): void {
   if (statSync(layout.reserved, { throwIfNoEntry: false })?.size === reservedSize) return
-  if (freeBytes(layout.folder) < 8 * reservedSize) return
+  if (freeBytes(layout.folder) < 4 * reservedSize) return
   const fd = openSync(layout.reserved, 'w', 0o644)
   try {
     // Random: a filesystem that compresses would reserve nothing for zeros.
@@ -31,8 +31,11 @@ export function reserve(layout: Layout): void {
   layout.own(layout.reserved)
 }
 
-export function freeReserve(layout: Layout): void {
+/** Answers whether that made room. */
+export function freeReserve(layout: Layout): boolean {
+  const reserved = statSync(layout.reserved, { throwIfNoEntry: false }) !== undefined
   rmSync(layout.reserved, { force: true })
+  return reserved
 }
 
 export function isDiskFull(error: unknown): boolean {

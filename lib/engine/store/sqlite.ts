@@ -79,6 +79,8 @@ export class Sql {
   readonly #db: Database.Database
   readonly #file: string
   readonly #statements = new Map<string, Database.Statement>()
+  /** Called when the disk is full; true when there is more room now. */
+  onFull: () => boolean = () => false
 
   constructor(db: Database.Database, file: string) {
     this.#db = db
@@ -95,7 +97,8 @@ export class Sql {
 
   /** Answers how many rows changed. */
   run(sql: string, ...values: Value[]): number {
-    return this.#guard(() => this.#prepare(sql).run(...values).changes)
+    const run = (): number => this.#guard(() => this.#prepare(sql).run(...values).changes)
+    return this.#db.inTransaction ? run() : this.#twice(run)
   }
 
   pragma(text: string): unknown {
@@ -107,12 +110,26 @@ export class Sql {
   }
 
   /**
-   * All of `work` or nothing, alone among all processes. `work` must not wait for anything. `durable`: what was
-   * written outlives a power cut once this returns.
+   * All of `work` or nothing, alone among all processes. `work` must not wait for anything, and must do when it is
+   * run again after a full disk. `durable`: what was written outlives a power cut once this returns; not run again.
    */
   transaction<T>(work: () => T, durable = false): T {
     if (this.#db.inTransaction) return work()
-    if (durable) this.pragma('synchronous = FULL')
+    if (!durable) return this.#twice(() => this.#once(work))
+    this.pragma('synchronous = FULL')
+    try {
+      return this.#once(work)
+    } finally {
+      this.pragma('synchronous = NORMAL')
+    }
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#db.close()
+  }
+
+  #once<T>(work: () => T): T {
     try {
       this.exec('BEGIN IMMEDIATE')
       const result = work()
@@ -122,14 +139,17 @@ export class Sql {
       // A full disk may have ended the transaction already.
       if (this.#db.inTransaction) this.exec('ROLLBACK')
       throw error
-    } finally {
-      if (durable) this.pragma('synchronous = NORMAL')
     }
   }
 
-  close(): void {
-    this.#statements.clear()
-    this.#db.close()
+  #twice<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      const code = error instanceof FleetsieError && (error.cause as { code?: unknown } | undefined)?.code
+      if (code !== 'SQLITE_FULL' || !this.onFull()) throw error
+      return work()
+    }
   }
 
   #prepare(sql: string): Database.Statement {

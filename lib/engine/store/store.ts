@@ -14,7 +14,7 @@ import { Presence } from './presence.ts'
 import { publish } from './publish.ts'
 import * as records from './records.ts'
 import { openDatabase } from './schema.ts'
-import { defaultMinFree, reserve } from './space.ts'
+import { defaultMinFree, freeReserve, reserve } from './space.ts'
 import { loadSqlite } from './sqlite.ts'
 import { Statcache } from './statcache.ts'
 import { sweepAtOpen, sweepOwn } from './sweep.ts'
@@ -59,6 +59,8 @@ export class Store {
     layout.prepare(readOnly)
     const minFree = options.minFree ?? defaultMinFree(layout.folder)
     const sql = openDatabase(sqlite, layout, readOnly)
+    // Leases and evictions are small, and must be possible when nothing else is.
+    sql.onFull = () => !readOnly && freeReserve(layout)
     const parts = { sqlite, layout, sql, presence: new Presence(sqlite, layout), emit, readOnly, minFree }
     try {
       if (!readOnly) {
@@ -79,13 +81,17 @@ export class Store {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    const { sql, presence, readOnly } = this.#parts
+    const { sql, presence, readOnly, emit } = this.#parts
     try {
-      if (!readOnly) {
-        this.#statcache.flush()
-        this.#objects.release()
-        await sweepOwn(this.#parts)
-      }
+      if (readOnly) return
+      // First of all: it may be what fills the disk.
+      await sweepOwn(this.#parts)
+      this.#objects.release()
+      this.#statcache.flush()
+    } catch (error) {
+      // Leases end with the process in any case, and hashes can be computed again: no reason to fail a build.
+      const why = error instanceof Error ? error.message : String(error)
+      emit({ type: 'warning', message: `the store could not be left tidy: ${why}` })
     } finally {
       presence.end()
       sql.close()
@@ -102,6 +108,11 @@ export class Store {
     return this.#objects.byKey(key)
   }
 
+  /** The digest that a key led to. The object itself may have been evicted since. */
+  trace(key: Key): Digest | undefined {
+    return this.#objects.trace(key)
+  }
+
   /** The result of a definition key, leased likewise. */
   lookupDefinition(definitionKey: Key): StoredObject | undefined {
     return this.#objects.byDefinition(definitionKey)
@@ -116,7 +127,7 @@ export class Store {
   async workspace(): Promise<Workspace> {
     return this.#write(async () => {
       await autoGc(this.#parts)
-      return makeWorkspace(this.#parts)
+      return makeRoomFor(this.#parts, async () => makeWorkspace(this.#parts))
     })
   }
 
