@@ -45,7 +45,7 @@ its issuers up to the root. Else from \`signing.key\` and \`signing.crt\` in \`$
 with a certificate for code signing and e-mail protection.
 
 Signatures carry no time, so that the same key and image give the same bytes; they hold for as long as the certificate does.`,
-  example: "sign({ artifacts: save({ image, layers: [layer], name: 'sample' }), out: 'out' })",
+  example: "sign({ artifacts: save({ image, table, layers, name: 'sample' }), out: 'out' })",
   options,
   tools: () => ['openssl'],
   pool: 'io',
