@@ -1,15 +1,16 @@
 /** `decompress`: from a downloaded image to a raw one that remembers its .xz blocks. */
-import { open, readFile, stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import * as v from 'valibot'
 import { input, stage } from '../lib/engine/stage.ts'
-import { FleetsieError, inFile } from '../lib/errors.ts'
+import { inFile } from '../lib/errors.ts'
 import { decode } from '../lib/images/containers/decode.ts'
 import { damagedContainer } from '../lib/images/containers/decoding.ts'
 import { containerKind, magicLength } from '../lib/images/containers/kind.ts'
 import { roomFor } from '../lib/images/containers/room.ts'
 import { readerOf } from '../lib/images/feed.ts'
+import { fetchedFile } from '../lib/images/fetched-file.ts'
 import { chunkSize, diskName, type ImageManifest, maxImageSize, writeManifest } from '../lib/images/image.ts'
 import { ImageWriter } from '../lib/images/image-writer.ts'
 
@@ -25,8 +26,6 @@ const options = v.strictObject({
     v.description('Bytes that the raw image may have. Default: 256 GiB, the most that is possible.'),
   ),
 })
-
-const fetched = v.looseObject({ name: v.pipe(v.string(), v.minLength(1)) })
 
 export const decompress = stage({
   kind: 'build',
@@ -47,7 +46,7 @@ image that is larger than \`maxSize\` or than what is free in the store.
   options,
   tools: () => ['xz', 'zstd'],
   async run(context) {
-    const { file, name } = await findFile(context.options.from.path)
+    const { file, name } = await fetchedFile(context.options.from.path)
     await inFile(name, async () => {
       const fileSize = (await stat(file)).size
       const kind = containerKind(await readStart(file), name)
@@ -78,19 +77,6 @@ image that is larger than \`maxSize\` or than what is free in the store.
     })
   },
 })
-
-async function findFile(folder: string): Promise<{ file: string; name: string }> {
-  const text = await readFile(join(folder, 'file.json'), 'utf8').catch((cause: unknown) => {
-    throw new FleetsieError('E_INPUT', '`from` is no downloaded file', {
-      hint: 'give a result of `fetch`',
-      cause,
-    })
-  })
-  const { name } = v.parse(fetched, JSON.parse(text))
-  if (basename(name) !== name)
-    throw new FleetsieError('E_INPUT', `a file cannot be named ${JSON.stringify(name)}`)
-  return { file: join(folder, name), name }
-}
 
 async function readStart(file: string): Promise<Buffer> {
   const handle = await open(file)

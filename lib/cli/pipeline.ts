@@ -5,8 +5,11 @@ import { basename, dirname, resolve } from 'node:path'
 import type { Derivation } from '../engine/stage.ts'
 import { main } from './main.ts'
 
-/** Name of an artifact → what makes it. The first is the default; each is called only when it is wanted. */
-export type Targets = Record<string, () => Derivation>
+/** What makes an artifact, called only when that is wanted; `about` is a line for whoever builds it. */
+export type TargetDefinition = (() => Derivation) | { about: string; make: () => Derivation }
+
+/** Name of a target → what makes it. The first is the default. */
+export type Targets = Record<string, TargetDefinition>
 
 /** A pipeline.ts that is being run: its targets and its folder, against which paths count. */
 export interface Project {

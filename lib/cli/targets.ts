@@ -5,6 +5,7 @@ import type { Targets } from './pipeline.ts'
 
 export interface Target {
   name: string
+  about: string | undefined
   root: Derivation
 }
 
@@ -19,6 +20,9 @@ export function chooseTargets(targets: Targets, names: readonly string[]): Targe
         hint: `one of ${known.join(', ')}`,
       })
     }
-    return { name, root: targets[name]!() }
+    const definition = targets[name]!
+    return typeof definition === 'function'
+      ? { name, about: undefined, root: definition() }
+      : { name, about: definition.about, root: definition.make() }
   })
 }

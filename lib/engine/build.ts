@@ -3,6 +3,8 @@
  * Keys are computed upwards from recorded digests alone, so an input is only built or fetched when a
  * stage that needs it really runs.
  */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type FleetsieError, toFleetsieError } from '../errors.ts'
 import { deploy } from './deploy.ts'
 import type { Artifact, Emit } from './events.ts'

@@ -50,13 +50,16 @@ export async function build(session: Session, names: string[], options: BuildVer
 /** All targets over the same pools. The first failure is the one that is reported. */
 async function runAll(session: Session, build: Build, targets: Target[]): Promise<void> {
   const results = await Promise.allSettled(targets.map(({ name, root }) => build.target(name, root)))
-  const done: { name: string; artifacts: Artifact[] }[] = []
+  const done: { target: Target; artifacts: Artifact[] }[] = []
   let failure: FleetsieError | undefined
   results.forEach((result, index) => {
-    if (result.status === 'fulfilled') done.push({ name: targets[index]!.name, artifacts: result.value })
+    if (result.status === 'fulfilled') done.push({ target: targets[index]!, artifacts: result.value })
     else failure ??= toFleetsieError(result.reason)
   })
-  for (const { name, artifacts } of done) session.emit({ type: 'artifacts', target: name, artifacts })
+  for (const { target, artifacts } of done) {
+    if (target.about) session.emit({ type: 'note', target: target.name, message: target.about })
+    session.emit({ type: 'artifacts', target: target.name, artifacts })
+  }
   if (failure) throw failure
 }
 

@@ -1,6 +1,5 @@
 /** `verify`: checks an artifact's signature, chain, sums and provenance. */
-import { FleetsieError } from '../../errors.ts'
-import { verifyArtifact } from '../../images/verify.ts'
+import { verificationError, verifyArtifact } from '../../images/verify.ts'
 import type { Session } from '../session.ts'
 import { temporaryRun } from '../temporary-run.ts'
 
@@ -10,19 +9,16 @@ export async function verify(
   options: { json?: boolean; ca?: string },
 ): Promise<void> {
   await session.show({ json: options.json })
-  const checks = await temporaryRun(session.signal, (run) =>
-    verifyArtifact(file, { run, ...(options.ca === undefined ? {} : { ca: options.ca }) }),
+  const { signal } = session
+  const ca = options.ca === undefined ? {} : { ca: options.ca }
+  const verification = await temporaryRun(signal, (run, tmp) =>
+    verifyArtifact(file, { run, tmp, signal, ...ca }),
   )
-  for (const check of checks) {
+  for (const check of verification.checks) {
     const text = `${check.ok ? 'ok    ' : 'FAILED'}  ${check.name}: ${check.detail}`
     session.emit({ type: 'answer', text, data: check })
   }
-  const failed = checks.filter((check) => !check.ok)
-  if (failed.length > 0) {
-    const names = failed.map((check) => check.name).join(', ')
-    throw new FleetsieError('E_VERIFY', `does not hold: ${names}`, {
-      file,
-      hint: 'do not use this file; get it again from whoever built it',
-    })
-  }
+  for (const message of verification.remarks) session.emit({ type: 'note', message })
+  const failure = verificationError(verification)
+  if (failure) throw failure
 }

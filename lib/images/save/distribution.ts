@@ -1,8 +1,7 @@
 /** What an image says of itself: its distribution and its packages. */
-import type { Run } from '../../engine/process.ts'
 import type { Sbom } from '../../formats/spdx.ts'
 import type { PartitionTable } from '../partition-table.ts'
-import { readFile } from '../read-tree.ts'
+import { exists, readFile } from '../read-tree.ts'
 
 export interface Distribution {
   distribution?: NonNullable<Sbom['distribution']>
@@ -10,15 +9,11 @@ export interface Distribution {
 }
 
 /** Reads os-release and the dpkg database of the first partition that has an os-release. */
-export async function readDistribution(
-  run: Run,
-  disk: string,
-  table: PartitionTable,
-  tmp: string,
-): Promise<Distribution> {
+export async function readDistribution(disk: string, table: PartitionTable): Promise<Distribution> {
   for (const partition of table.partitions) {
     if (!partition.filesystem?.startsWith('ext')) continue
-    const read = (path: string) => readFile(run, disk, partition, path, tmp)
+    const place = { disk, partition }
+    const read = async (path: string) => ((await exists(place, path)) ? readFile(place, path) : undefined)
     const release = (await read('etc/os-release')) ?? (await read('usr/lib/os-release'))
     if (release === undefined) continue
     const dpkgStatus = await read('var/lib/dpkg/status')

@@ -1,0 +1,32 @@
+/**
+ * Which stages make which artifact. Run it by `npx zx pipeline.ts build [TARGET]`, or `npx fleetsie build`.
+ * To use your own image, give `image` another stock: fetch({ file: 'raspios.img.xz' }), and its OSTYPE.
+ */
+import {
+  debian,
+  decompress,
+  type Derivation,
+  fetch,
+  install,
+  mount,
+  overlay,
+  pipeline,
+  save,
+  sign,
+} from './lib/index.ts'
+
+/** A stock image with `overlays/` and fleetsie in it, signed, in out/NAME_fleetsie.img.xz. */
+function image(name: string, stock: Derivation, os: 'Raspberry Pi OS' | 'Debian' | 'Ubuntu'): Derivation {
+  const image = decompress({ from: stock })
+  const table = mount({ image })
+  const layers = [overlay({ from: 'overlays' }), install({ image, os })]
+  return sign({ artifacts: save({ stock, image, table, layers, name }), out: 'out' })
+}
+
+await pipeline({
+  sample: {
+    about: 'the sample shows what stages do; it has no kernel and does not boot (the target debian does)',
+    make: () => image('sample', fetch({ file: 'fixtures/sample.img.xz' }), 'Debian'),
+  },
+  debian: () => image('debian', debian({ lock: 'debian.lock' }), 'Debian'),
+})
