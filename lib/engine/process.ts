@@ -114,7 +114,8 @@ async function runOnce(
   try {
     const kept: Buffer[] = []
     const work: Promise<void>[] = []
-    if (child.stdout) work.push(options.output ? options.output(child.stdout) : collect(child.stdout, kept, options, command))
+    if (child.stdout)
+      work.push(options.output ? options.output(child.stdout) : collect(child.stdout, kept, options, command))
     if (child.stdin) work.push(feed(child.stdin, options.input!))
     const all = Promise.all(work).catch(async (error: unknown) => {
       stop()
@@ -131,7 +132,10 @@ async function runOnce(
     }
     return { stdout: Buffer.concat(kept), stderr, exitCode: code }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && (error as NodeJS.ErrnoException).path === command) {
+    if (
+      (error as NodeJS.ErrnoException).code === 'ENOENT' &&
+      (error as NodeJS.ErrnoException).path === command
+    ) {
       throw new FleetsieError('E_TOOL', `the program \`${command}\` is not installed`, {
         hint: '`fleetsie doctor` prints the command that installs it',
         cause: error,
@@ -150,7 +154,12 @@ async function runOnce(
   }
 }
 
-async function collect(stdout: Readable, kept: Buffer[], options: RunOptions, command: string): Promise<void> {
+async function collect(
+  stdout: Readable,
+  kept: Buffer[],
+  options: RunOptions,
+  command: string,
+): Promise<void> {
   const limit = options.maxOutput ?? 64 * 1024 * 1024
   let size = 0
   for await (const chunk of stdout as AsyncIterable<Buffer>) {

@@ -137,7 +137,9 @@ export class Derivation {
 export const input = () =>
   v.custom<Derivation>((value) => value instanceof Derivation, 'takes the result of another stage')
 
-export type StageFunction<S extends OptionsSchema> = ((options: v.InferInput<S>) => Derivation) & { stage: Stage }
+export type StageFunction<S extends OptionsSchema> = ((options: v.InferInput<S>) => Derivation) & {
+  stage: Stage
+}
 
 /** Declares a stage: a function that makes derivations of it, checked against its options' schema. */
 export function stage<S extends OptionsSchema>(definition: BuildStage<S> | DeployStage<S>): StageFunction<S> {
