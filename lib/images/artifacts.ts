@@ -11,7 +11,7 @@ import { type JsonObject, sortedJson } from '../formats/json.ts'
 import { formatSbom, type Sbom } from '../formats/spdx.ts'
 import { formatSums } from '../formats/sums.ts'
 
-export const artifactKinds = ['image', 'bmap', 'sbom', 'imager', 'sums', 'provenance'] as const
+const artifactKinds = ['image', 'bmap', 'sbom', 'imager', 'sums', 'provenance'] as const
 export type ArtifactKind = (typeof artifactKinds)[number]
 
 export interface ArtifactFile {
@@ -95,7 +95,7 @@ export function imagerFor({ stem, imager = {}, ...release }: Release): string {
 }
 
 /** How the files were made, as an unsigned in-toto statement. A package URL is an identifier that nobody else can own. */
-export function statementFor(release: Release, subjects: readonly ArtifactFile[]): string {
+function statementFor(release: Release, subjects: readonly ArtifactFile[]): string {
   return formatStatement({
     subjects,
     buildType: 'pkg:npm/fleetsie#image/v1',
