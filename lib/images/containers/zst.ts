@@ -16,14 +16,15 @@ export async function decodeZst(decoding: Decoding): Promise<number> {
     })
   } catch (error) {
     if (!(error instanceof FleetsieError) || error.code !== 'E_STAGE') throw error
-    const said = error.message.split('\n').slice(1).join(' ')
-    if (/too much memory|larger than maximum|Frame requires/.test(said)) {
+    // Each of its lines begins with the file's path.
+    const said = error.message.split(decoding.file).slice(2).join(' ')
+    if (said.includes('Frame requires too much memory')) {
       throw new FleetsieError('E_UNSUPPORTED', `to decode it takes more than ${memoryLimit}`, {
         hint: 'compress the image anew with `zstd -19`',
         cause: error,
       })
     }
-    const reason = said.replace(/^.*? : /, '').trim() || 'zstd cannot decode it'
+    const reason = said.replace(/^ ?: /, '').trim() || 'zstd cannot decode it'
     throw damagedContainer(`${reason} (after byte ${size} of the decoded image)`, error)
   }
   return size
