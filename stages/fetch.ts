@@ -2,7 +2,7 @@
 import { stat, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import * as v from 'valibot'
-import { type BuildContext, type SourceHost, stage } from '../lib/engine/stage.ts'
+import { type BuildContext, type Source, type SourceHost, stage } from '../lib/engine/stage.ts'
 import { FleetsieError } from '../lib/errors.ts'
 import { type Copied, copyAndHash } from '../lib/images/copy-and-hash.ts'
 import { download } from '../lib/images/download/download.ts'
@@ -28,6 +28,23 @@ const options = v.pipe(
         v.description('A file of this machine, relative to pipeline.ts. Its sum is computed and shown.'),
       ),
     ),
+    signature: v.optional(
+      v.pipe(
+        v.strictObject({
+          file: v.pipe(
+            v.string(),
+            v.nonEmpty('takes the path of a file'),
+            v.description('The detached OpenPGP signature (.sig, .asc), relative to pipeline.ts.'),
+          ),
+          keyring: v.pipe(
+            v.string(),
+            v.nonEmpty('takes the path of a file'),
+            v.description('The public keys that may have signed it, as `gpg --export` writes them.'),
+          ),
+        }),
+        v.description('Checks who signed the file, besides its sum.'),
+      ),
+    ),
     name: v.optional(
       v.pipe(
         v.string(),
@@ -51,6 +68,7 @@ const options = v.pipe(
 )
 
 type Options = v.InferOutput<typeof options>
+type FileSource = Extract<Source, { type: 'file' }>
 
 export const fetch = stage({
   kind: 'build',
@@ -63,6 +81,9 @@ download goes on where it broke off, also in the next build: what came is kept i
 sends another file than expected is an error, and nothing of that file is kept. A redirect from https to http is
 refused, and so is a URL with a password in it. With \`--offline\` a file that is not in the store is an error.
 
+With a \`signature\` the file must also be signed by a key of \`keyring\`; both are files that you keep beside pipeline.ts. The
+program \`gpgv\` judges.
+
 A local \`file\` needs no sum: it is computed and shown, and when the file changes, what depends on it is built again.`,
   example: `fetch({
   url: 'https://downloads.raspberrypi.com/raspios_lite_arm64/images/raspios_lite_arm64.img.xz',
@@ -71,44 +92,74 @@ A local \`file\` needs no sum: it is computed and shown, and when the file chang
   options,
   pool: 'net',
 
+  tools: (given) => (given.signature === undefined ? [] : ['gpgv']),
+
   fixedOutput: (given) =>
-    given.url === undefined ? undefined : `sha256 ${given.sha256} ${nameOf(given, given.url)}`,
+    // With a signature the key names keyring and signature as well: changing one of them checks again.
+    given.url === undefined || given.signature !== undefined
+      ? undefined
+      : `sha256 ${given.sha256} ${nameOf(given, given.url)}`,
 
   async sources(given, host) {
-    return given.file === undefined ? [] : [await localSource(given, given.file, host)]
+    const { file, signature } = given
+    const sources: FileSource[] = []
+    if (file !== undefined) sources.push(await localSource(given, file, host))
+    if (signature !== undefined) {
+      sources.push(await sourceOf('signature', signature.file, host))
+      sources.push(await sourceOf('keyring', signature.keyring, host))
+    }
+    return sources
   },
 
   async run(context) {
-    const { url, file } = context.options
+    const { url, file, signature } = context.options
     const name = nameOf(context.options, url ?? file ?? '')
     const target = join(context.out, name)
     const copied =
       url === undefined ? await takeLocal(context, target) : await takeRemote(context, url, target)
+    if (signature !== undefined) await checkSignature(context, target)
     context.declare(name, { sha256: copied.sha256 })
     const description = { name, sha256: copied.sha256, size: copied.size }
     await writeFile(join(context.out, 'file.json'), `${JSON.stringify(description)}\n`)
   },
 })
 
-async function localSource(given: Options, file: string, host: SourceHost) {
+/** The file itself, named as it will be in the store. */
+async function localSource(given: Options, file: string, host: SourceHost): Promise<FileSource> {
+  const source = await sourceOf(nameOf(given, file), file, host)
+  if (given.sha256 !== undefined && given.sha256 !== source.sha256) {
+    throw new FleetsieError(
+      'E_VERIFY',
+      `the file has sha256 ${source.sha256}, but ${given.sha256} was asked for`,
+      {
+        file,
+      },
+    )
+  }
+  if (given.sha256 === undefined) host.note(`${file} has sha256 ${source.sha256}`)
+  return source
+}
+
+async function sourceOf(path: string, file: string, host: SourceHost): Promise<FileSource> {
   const from = resolve(host.cwd, file)
   const found = await stat(from).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT' && cause.code !== 'ENOTDIR') throw cause
-    throw new FleetsieError('E_INPUT', 'there is no such file', {
-      file,
-      cause,
-      hint: 'paths count from the folder of pipeline.ts',
-    })
+    const hint = 'paths count from the folder of pipeline.ts'
+    throw new FleetsieError('E_INPUT', 'there is no such file', { file, cause, hint })
   })
   if (!found.isFile()) throw new FleetsieError('E_INPUT', 'this is no regular file', { file })
-  const sha256 = await host.sha256(from)
-  if (given.sha256 !== undefined && given.sha256 !== sha256) {
-    throw new FleetsieError('E_VERIFY', `the file has sha256 ${sha256}, but ${given.sha256} was asked for`, {
-      file,
-    })
-  }
-  if (given.sha256 === undefined) host.note(`${file} has sha256 ${sha256}`)
-  return { path: nameOf(given, from), type: 'file' as const, mode: 0o644, sha256, from }
+  return { path, type: 'file', mode: 0o644, sha256: await host.sha256(from), from }
+}
+
+async function checkSignature(context: BuildContext<Options>, target: string): Promise<void> {
+  const [signature, keyring] = context.sources.slice(-2) as [FileSource, FileSource]
+  const args = ['--homedir', context.tmp, '--keyring', keyring.from, '--', signature.from, target]
+  const { exitCode, stderr } = await context.run('gpgv', args, { okCodes: [0, 1, 2] })
+  if (exitCode === 0) return
+  throw new FleetsieError('E_VERIFY', `gpgv does not accept the signature: ${stderr.trim()}`, {
+    file: signature.from,
+    hint: 'the keyring must hold the public key of the signer, as `gpg --export` or `gpg --dearmor` writes it',
+  })
 }
 
 async function takeLocal(context: BuildContext<Options>, target: string): Promise<Copied> {

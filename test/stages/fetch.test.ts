@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,7 +12,13 @@ import { fetch } from '../../stages/fetch.ts'
 import { buildContext } from '../helpers/context.ts'
 import { honest, serve } from '../lib/images/download/server.ts'
 
-type Options = { url?: string; sha256?: string; file?: string; name?: string }
+type Options = {
+  url?: string
+  sha256?: string
+  file?: string
+  name?: string
+  signature?: { file: string; keyring: string }
+}
 const stage = fetch.stage as BuildStage<v.GenericSchema<Options, Options>>
 const body = Buffer.from('the bytes of an image')
 const sha256 = createHash('sha256').update(body).digest('hex')
@@ -154,4 +161,78 @@ describe('fetch', () => {
     await assert.rejects(stage.run(context), fails('E_INPUT', /changed while it was read/))
     await context.remove()
   })
+
+  describe('with a signature', {
+    skip: hasProgram('gpg') ? false : 'needs gpg (Debian package gnupg)',
+  }, () => {
+    const signature = { file: 'x.sig', keyring: 'keys.gpg' }
+    const gpg = (...args: string[]): void => {
+      const home = join(folder, 'gnupg')
+      const { status, stderr } = spawnSync('gpg', ['--homedir', home, '--batch', '--yes', ...args], {
+        cwd: folder,
+      })
+      assert.equal(status, 0, String(stderr))
+    }
+    before(async () => {
+      await mkdir(join(folder, 'gnupg'), { mode: 0o700 })
+      await writeFile(join(folder, 'x'), body)
+      for (const name of ['publisher', 'stranger']) {
+        gpg(
+          '--passphrase',
+          '',
+          '--quick-generate-key',
+          `${name} <${name}@example.org>`,
+          'ed25519',
+          'sign',
+          'never',
+        )
+      }
+      gpg('--local-user', 'publisher', '--output', 'x.sig', '--detach-sign', 'x')
+      gpg('--output', 'keys.gpg', '--export', 'publisher')
+      gpg('--output', 'strangers.gpg', '--export', 'stranger')
+    })
+    after(() => {
+      spawnSync('gpgconf', ['--homedir', join(folder, 'gnupg'), '--kill', 'all'])
+    })
+
+    test('takes a file that a key of the keyring signed', async () => {
+      assert.equal((await run({ file: 'x', signature }))['x'], String(body))
+    })
+
+    test('checks a download as well, and again when the keyring changes', async () => {
+      const server = await serve(honest(body))
+      try {
+        const options = { url: `${server.url}/x`, sha256, signature }
+        assert.equal((await run(options))['x'], String(body))
+        assert.equal(stage.fixedOutput?.(options), undefined)
+        const sources = (await stage.sources?.(options, host())) ?? []
+        assert.deepEqual(
+          sources.map((source) => source.path),
+          ['signature', 'keyring'],
+        )
+      } finally {
+        await server.close()
+      }
+    })
+
+    test('refuses one that nobody in the keyring signed', async () => {
+      const options = { file: 'x', signature: { ...signature, keyring: 'strangers.gpg' } }
+      await assert.rejects(run(options), fails('E_VERIFY', /does not accept the signature.*No public key/s))
+    })
+
+    test('refuses one with other bytes than were signed', async () => {
+      await writeFile(join(folder, 'y'), 'other bytes')
+      await assert.rejects(run({ file: 'y', signature }), fails('E_VERIFY', /BAD signature/))
+    })
+
+    test('refuses a keyring that is none', async () => {
+      await writeFile(join(folder, 'none.gpg'), 'no keys')
+      const options = { file: 'x', signature: { ...signature, keyring: 'none.gpg' } }
+      await assert.rejects(run(options), fails('E_VERIFY', /does not accept/))
+    })
+  })
 })
+
+function hasProgram(name: string): boolean {
+  return spawnSync(name, ['--version']).status === 0
+}
