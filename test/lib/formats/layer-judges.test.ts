@@ -98,9 +98,9 @@ async function compare(
     await compareContent(join(target, entry.path), entry, data!)
   }
   for (const [name, value] of entry.xattrs) {
-    const args = ['--absolute-names', '--only-values', '-n', name, join(target, entry.path)]
-    const { stdout }: { stdout: Buffer } = await run('getfattr', args, { encoding: 'buffer' })
-    assert.deepEqual(stdout, value, `${where} ${name}`)
+    const command: string[] = ['--absolute-names', '--only-values', '-n', name, join(target, where)]
+    const dump: { stdout: Buffer } = await run('getfattr', command, { encoding: 'buffer' })
+    assert.deepEqual(dump.stdout, value, `${where} ${name}`)
   }
 }
 
