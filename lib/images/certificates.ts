@@ -1,12 +1,12 @@
-/** Certificates of a development key, by node-forge; the keys themselves come from node:crypto. */
+/** A signing key with its certificates, by node-forge; the keys themselves come from node:crypto. */
 import { generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { pki } from 'node-forge'
 import { loadForge } from '../formats/cms.ts'
 import { keyId } from '../formats/dsse.ts'
 
-/** Part of the subject of every certificate that is not meant to be trusted by anyone else. */
-export const developmentMark = 'development key'
+/** In the subject of every certificate that was made unasked, and is not meant to be trusted by anyone else. */
+export const developmentName = 'fleetsie development key'
 
 const modulusLength = 3072
 const years = 10
@@ -28,15 +28,15 @@ interface Certificate {
 }
 
 /** Makes a root and, signed by it, a key for signing code and mail, RSA-3072, valid for ten years from yesterday. */
-export async function issueDevelopmentKey(now: Date): Promise<Issued> {
+export async function issueSigningKey(name: string, now: Date): Promise<Issued> {
   const generate = promisify(generateKeyPair)
   const [root, leaf] = await Promise.all([
     generate('rsa', { modulusLength }),
     generate('rsa', { modulusLength }),
   ])
   // Roots of one name and different keys would be mistaken for each other.
-  const issuer = `fleetsie ${developmentMark} root ${keyId(root.publicKey).slice(0, 8)}`
-  const subject = `fleetsie ${developmentMark} ${keyId(leaf.publicKey).slice(0, 8)}`
+  const issuer = `${name} root ${keyId(root.publicKey).slice(0, 8)}`
+  const subject = `${name} ${keyId(leaf.publicKey).slice(0, 8)}`
   const common = { issuer, issuerKey: root.privateKey }
   const rootPem = await issue(
     { ...common, subject: issuer, publicKey: root.publicKey, authority: true },

@@ -6,9 +6,9 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
-import { configFolder } from './caller.ts'
-import { developmentMark } from './certificates.ts'
-import { makeDevelopmentKey } from './development-key.ts'
+import { callerOf, configFolder } from './caller.ts'
+import { developmentName } from './certificates.ts'
+import { makeSigningKey } from './make-signing-key.ts'
 import { type Chain, checkChain, checkKey, orderChain } from './signing-checks.ts'
 
 export interface SigningKey {
@@ -31,7 +31,7 @@ const certificatePattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE
 export async function signingKey(env: Environment = process.env, now = new Date()): Promise<SigningKey> {
   const found = await findSigningKey(env, now)
   if (found) return found
-  await makeDevelopmentKey(await keyFolder(env), env, now)
+  await makeSigningKey(await keyFolder(env), { name: developmentName, caller: callerOf(env), now })
   const made = await findSigningKey(env, now)
   if (!made) throw new FleetsieError('E_IO', 'the development key vanished while it was made')
   return made
@@ -126,7 +126,7 @@ function assemble(
   checkKey(key, places.key)
   const chain = orderChain(parseCertificates(certificateText, places.certificate), key, places.certificate)
   checkChain(chain, now, places.certificate)
-  return { key, chain, development: chain[0].subject.includes(developmentMark), place: places.key }
+  return { key, chain, development: chain[0].subject.includes(developmentName), place: places.key }
 }
 
 function parseKey(text: string, place: string): KeyObject {

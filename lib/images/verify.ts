@@ -13,7 +13,7 @@ import {
   envelopeSuffix,
   signatureSuffix,
 } from './artifacts.ts'
-import { developmentMark } from './certificates.ts'
+import { developmentName } from './certificates.ts'
 import { sha256OfFile } from './hash-file.ts'
 import { judge } from './openssl.ts'
 import { oneLine } from './signing-checks.ts'
@@ -70,7 +70,7 @@ export async function verifyArtifact(file: string, options: Options): Promise<Ve
     if (anySigner) await judged.provenance(stem + envelopeSuffix, path, anySigner)
   }
 
-  if (signer?.subject.includes(developmentMark)) {
+  if (signer?.subject.includes(developmentName)) {
     verification.remarks.push('signed with a development key, which only its maker has reason to trust')
   }
   if (options.ca === undefined) {

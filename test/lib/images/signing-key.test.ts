@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { FleetsieError } from '../../../lib/errors.ts'
+import { makeSigningKey } from '../../../lib/images/make-signing-key.ts'
 import { findSigningKey, signingKey } from '../../../lib/images/signing-key.ts'
 import { makeKey, openssl } from '../../helpers/signing.ts'
 
@@ -91,6 +92,19 @@ test('a development key is whole even if its maker was killed before the certifi
   const config = newFolder()
   const first = await signingKey({ XDG_CONFIG_HOME: config })
   for (const name of ['signing.crt', 'ca.crt']) rmSync(join(config, 'fleetsie', 'keys', name))
+  const again = await signingKey({ XDG_CONFIG_HOME: config })
+  assert.equal(again.chain[0].fingerprint256, first.chain[0].fingerprint256)
+})
+
+test('a key that was asked for has its own name, is no development key, and is never replaced', async () => {
+  const config = newFolder()
+  const folder = keysIn(config)
+  const wish = { name: 'Release 2026', caller: undefined, now: new Date() }
+  assert.equal(await makeSigningKey(folder, wish), true)
+  const first = await signingKey({ XDG_CONFIG_HOME: config })
+  assert.match(first.chain[0].subject, /^CN=Release 2026 [0-9a-f]{8}$/)
+  assert.equal(first.development, false)
+  assert.equal(await makeSigningKey(folder, wish), false)
   const again = await signingKey({ XDG_CONFIG_HOME: config })
   assert.equal(again.chain[0].fingerprint256, first.chain[0].fingerprint256)
 })

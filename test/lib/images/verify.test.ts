@@ -17,7 +17,7 @@ import { runner } from '../../../lib/engine/process.ts'
 import { detachedSignature } from '../../../lib/formats/cms.ts'
 import { signEnvelope } from '../../../lib/formats/dsse.ts'
 import { statementMediaType } from '../../../lib/formats/in-toto.ts'
-import { issueDevelopmentKey } from '../../../lib/images/certificates.ts'
+import { developmentName, issueSigningKey } from '../../../lib/images/certificates.ts'
 import { verificationError, verifyArtifact } from '../../../lib/images/verify.ts'
 import { deployment, makeRelease } from '../../helpers/release.ts'
 import { makeKey, openssl } from '../../helpers/signing.ts'
@@ -29,7 +29,7 @@ const privateKey = createPrivateKey(key.key)
 // The same signing key below another root: everything fits but the trust.
 const stranger = makeKey(join(root, 'stranger'), { keyFile: key.keyFile })
 const other = makeKey(join(root, 'other'), { keyFile: key.keyFile, rootName: 'Another root' })
-const expired = await issueDevelopmentKey(new Date('2001-02-03'))
+const expired = await issueSigningKey(developmentName, new Date('2001-02-03'))
 
 process.env['FLEETSIE_SIGNING_KEY'] = key.key
 process.env['FLEETSIE_SIGNING_CERT'] = key.chain
@@ -257,7 +257,7 @@ test('a signature by two signers is not taken for one of them', async () => {
 })
 
 test('says that a development key signed', async () => {
-  const made = await issueDevelopmentKey(new Date())
+  const made = await issueSigningKey(developmentName, new Date())
   await signWith(image(), made.key, made.chain)
   writeFileSync(join(folder, 'ca.crt'), made.root)
   const { remarks } = await verify()

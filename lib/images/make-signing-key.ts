@@ -1,21 +1,23 @@
-/** Makes a development key once, whoever else is making one at the same time. */
+/** Makes a signing key once, whoever else is making one at the same time. */
 import { link, open, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
-import { callerOf, giveToCaller } from './caller.ts'
-import { issueDevelopmentKey } from './certificates.ts'
+import { type Caller, giveToCaller } from './caller.ts'
+import { issueSigningKey } from './certificates.ts'
 import { makeFolder, partName, replaceWithBytes, sweepParts, sync } from './replace-file.ts'
 
+export interface KeyWish {
+  /** What the certificates are called; `developmentName` for a key that nobody asked for. */
+  name: string
+  caller: Caller | undefined
+  now: Date
+}
+
 /**
- * Fills `folder` with `signing.key` (mode 0600), `signing.crt` and `ca.crt`, unless another process was faster.
- * Fails with E_INPUT if there is a certificate whose key is missing.
+ * Fills `folder` with `signing.key` (mode 0600), `signing.crt` and `ca.crt`. False if there is a key already, which
+ * stays. Fails with E_INPUT if there is a certificate whose key is missing.
  */
-export async function makeDevelopmentKey(
-  folder: string,
-  env: Readonly<Record<string, string | undefined>>,
-  now: Date,
-): Promise<void> {
-  const caller = callerOf(env)
+export async function makeSigningKey(folder: string, { name, caller, now }: KeyWish): Promise<boolean> {
   await makeFolder(folder, 0o700, caller)
   const files = {
     key: join(folder, 'signing.key'),
@@ -23,14 +25,16 @@ export async function makeDevelopmentKey(
     root: join(folder, 'ca.crt'),
   }
   // The key is looked for last: another process writes it first.
-  if ((await exists(files.chain)) && !(await exists(files.key))) {
+  const hasChain = await exists(files.chain)
+  if (await exists(files.key)) return false
+  if (hasChain) {
     throw new FleetsieError('E_INPUT', 'there is a certificate, but no signing.key beside it', {
       file: files.chain,
       hint: 'put the key back, or move the certificate away to have a development key made',
     })
   }
   await sweepParts(folder)
-  const issued = await issueDevelopmentKey(now)
+  const issued = await issueSigningKey(name, now)
   const part = join(folder, partName())
   try {
     const file = await open(part, 'wx', 0o600)
@@ -45,7 +49,7 @@ export async function makeDevelopmentKey(
     // A link never replaces: of two processes, one wins, and both go on with its key.
     await link(part, files.key)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
   } finally {
     await rm(part, { force: true })
@@ -53,6 +57,7 @@ export async function makeDevelopmentKey(
   await sync(folder)
   await replaceWithBytes(files.chain, Buffer.from(issued.chain), { mode: 0o644, caller })
   await replaceWithBytes(files.root, Buffer.from(issued.root), { mode: 0o644, caller })
+  return true
 }
 
 function exists(path: string): Promise<boolean> {
