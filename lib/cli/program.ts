@@ -43,7 +43,11 @@ export function program(session: Session): Command {
     'explain save --against 2',
   )
     .option('-t, --target <target>', 'the target that the stage belongs to; default: the first')
-    .option('--against <run>', 'compare with an earlier run: 1 is the last one, or the start of a key', '1')
+    .option(
+      '--against <run>',
+      'compare with an earlier run: 1 is the last that differs, or the start of a key',
+      '1',
+    )
     .option('--all', 'show the whole list, not only what changed')
     .action(async (stage: string, options) =>
       (await import('./verbs/explain.ts')).explain(session, stage, options),

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type FleetsieError, toFleetsieError } from '../errors.ts'
 import { deploy } from './deploy.ts'
 import type { Artifact, Emit } from './events.ts'
-import { because } from './explain.ts'
+import { because, type InputNames } from './explain.ts'
 import { inputsOf, nodeNames, topological } from './graph.ts'
 import { collectFacts, type Facts, keyOf, withInputs } from './key.ts'
 import type { Manifest } from './manifest.ts'
@@ -94,7 +94,7 @@ export class Build {
     const { manifest, key } = await this.contentKey(nodes, derivation)
     const trace = this.mayLookUp(derivation) ? this.options.store.trace(key) : undefined
     if (trace !== undefined && !this.options.check) {
-      this.done(node, 'cached', this.cachedReason(node, key, manifest), started)
+      this.done(node, 'cached', this.cachedReason(nodes, node, key, manifest), started)
       this.options.store.recordRun(node.target, node.name, key, manifest)
       return { key, digest: trace }
     }
@@ -175,7 +175,7 @@ export class Build {
         object = await this.substitute(node, derivation, key, manifest, inputs)
       }
       if (!object) {
-        const reason = this.buildReason(node, key, manifest)
+        const reason = this.buildReason(nodes, node, key, manifest)
         emit({ type: 'start', target: node.target, stage: node.name, because: reason })
         object = await this.pools.use(derivation.stage.pool ?? 'cpu', async () =>
           runStage(this, node, {
@@ -303,13 +303,13 @@ export class Build {
     return noCache === undefined || (noCache !== true && !noCache.has(derivation.stage.name))
   }
 
-  private cachedReason(node: Node, key: Key, manifest: Manifest): string {
+  private cachedReason(nodes: Map<Derivation, Node>, node: Node, key: Key, manifest: Manifest): string {
     const previous = this.options.store.previousRun(node.target, node.name)
     if (previous === undefined || previous.key === key) return 'nothing changed'
-    return `built before with the same inputs; since the last run ${because(previous.manifest, manifest)}`
+    return `built before with the same inputs; since the last run ${because(previous.manifest, manifest, inputNames(nodes, node.derivation))}`
   }
 
-  private buildReason(node: Node, key: Key, manifest: Manifest): string {
+  private buildReason(nodes: Map<Derivation, Node>, node: Node, key: Key, manifest: Manifest): string {
     const { store } = this.options
     if (!this.mayLookUp(node.derivation)) return '--no-cache'
     const tombstone = store.tombstone(key)
@@ -317,7 +317,11 @@ export class Build {
       const day = new Date(tombstone.at).toISOString().slice(0, 10)
       return `its result was evicted on ${day} (${tombstone.reason})`
     }
-    return because(store.previousRun(node.target, node.name)?.manifest, manifest)
+    return because(
+      store.previousRun(node.target, node.name)?.manifest,
+      manifest,
+      inputNames(nodes, node.derivation),
+    )
   }
 
   done(
@@ -346,6 +350,11 @@ export class Build {
         .map((derivation) => this.resolve(nodes, derivation)),
     )
   }
+}
+
+/** Which stage stands at each place among a derivation's options. */
+export function inputNames(nodes: Map<Derivation, Node>, derivation: Derivation): InputNames {
+  return new Map(inputsOf(derivation).map((input) => [input.label, nodes.get(input.derivation)!.name]))
 }
 
 /** Like Promise.all, but waits for all before it fails, so that nothing runs on unseen. */

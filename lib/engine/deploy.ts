@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
-import type { Build, Node } from './build.ts'
+import { type Build, inputNames, type Node } from './build.ts'
 import type { Artifact } from './events.ts'
 import { because } from './explain.ts'
 import { inputsOf } from './graph.ts'
@@ -18,22 +18,21 @@ export async function deploy(
 ): Promise<Artifact[]> {
   const { store, cwd } = build.options
   const node = nodes.get(root)!
-  const started = performance.now()
   const { manifest, key, facts } = await build.contentKey(nodes, root)
+  const looked = performance.now()
   const id = `${cwd} ${node.target} ${node.name}`
   const last = store.deployment(id)
   const missing = last?.key === key ? await firstChanged(build, last.files) : undefined
-  if (last?.key === key && missing === undefined && !build.options.check) {
-    build.done(node, 'unchanged', 'nothing changed', started)
+  if (last?.key === key && missing === undefined) {
+    build.done(node, 'unchanged', 'nothing changed', looked)
     return artifacts(cwd, last.files)
   }
 
   const inputs = new Map<Derivation, StoredObject>()
   for (const { derivation } of inputsOf(root)) inputs.set(derivation, await build.realise(nodes, derivation))
   const reason =
-    last?.key === key
-      ? (missing ?? '--check')
-      : because(store.previousRun(node.target, node.name)?.manifest, manifest)
+    missing ?? because(store.previousRun(node.target, node.name)?.manifest, manifest, inputNames(nodes, root))
+  const started = performance.now()
   build.options.emit({ type: 'start', target: node.target, stage: node.name, because: reason })
   const files = await apply(build, node, inputs, facts.sources)
   store.recordRun(node.target, node.name, key, manifest)

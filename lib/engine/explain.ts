@@ -3,14 +3,17 @@ import { diffManifests, type Manifest } from './manifest.ts'
 
 const shown = 2
 
+/** For each input, by its place in the options, the stage that makes it. */
+export type InputNames = ReadonlyMap<string, string>
+
 /** One line from two manifests: what changed between the last run of a stage and this one. */
-export function because(before: Manifest | undefined, after: Manifest): string {
+export function because(before: Manifest | undefined, after: Manifest, inputs?: InputNames): string {
   if (before === undefined) return 'it was never built before'
   const changes = diffManifests(before, after)
   if (changes.length === 0) return 'nothing changed'
   const lines = changes
     .sort((a, b) => rank(a.name) - rank(b.name))
-    .map((change) => describe(change.name, change.before, change.after))
+    .map((change) => describe(change.name, change.before, change.after, inputs))
   const more = lines.length > shown ? `, +${lines.length - shown} more` : ''
   return lines.slice(0, shown).join(', ') + more
 }
@@ -23,7 +26,12 @@ function rank(name: string): number {
 }
 
 /** One changed field of a manifest in words. */
-export function describe(name: string, before: string | undefined, after: string | undefined): string {
+export function describe(
+  name: string,
+  before: string | undefined,
+  after: string | undefined,
+  inputs?: InputNames,
+): string {
   const dot = name.indexOf('.')
   const kind = dot === -1 ? name : name.slice(0, dot)
   const rest = dot === -1 ? '' : name.slice(dot + 1)
@@ -37,7 +45,7 @@ export function describe(name: string, before: string | undefined, after: string
         ? `option ${rest} = ${clip(after!)} was added`
         : `option ${rest} was removed`
     case 'input':
-      return `its input ${rest} ${verb}`
+      return `its input ${inputs?.has(rest) ? `${inputs.get(rest)} (${rest})` : rest} ${verb}`
     case 'code':
       return `code ${rest} ${verb}`
     case 'tool':

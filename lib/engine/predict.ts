@@ -1,5 +1,5 @@
 /** What a build would do, by the code that it would do it with, but without running a stage. */
-import type { Build, Node } from './build.ts'
+import { type Build, inputNames, type Node } from './build.ts'
 import { because } from './explain.ts'
 import { inputsOf, nodeNames, topological } from './graph.ts'
 import { keyOf, withInputs } from './key.ts'
@@ -40,7 +40,13 @@ export async function predictions(build: Build, target: string, root: Derivation
     if (digest !== undefined) digests.set(derivation, digest)
     const same = before?.key === key
     const runs = digest === undefined && !(derivation.stage.kind === 'deploy' && same)
-    found.push({ node, manifest, key, runs, because: because(before?.manifest, manifest) })
+    found.push({
+      node,
+      manifest,
+      key,
+      runs,
+      because: because(before?.manifest, manifest, inputNames(nodes, derivation)),
+    })
   }
   return found
 }

@@ -36,7 +36,7 @@ export async function explain(session: Session, stage: string, options: ExplainO
       hint: `one of ${all.map((prediction) => prediction.node.name).join(', ')}`,
     })
   }
-  const run = earlierRun(store, name, stage, options.against)
+  const run = earlierRun(store, found, options.against)
   answer(session, found, run)
   if (options.all) list(session, found.manifest)
 }
@@ -53,7 +53,7 @@ function answer(session: Session, found: Prediction, run: RecordedRun | undefine
     manifest,
   })
   if (!run) {
-    say('  it was never built before')
+    say('  it was never built with anything else')
     return
   }
   // Inputs that have yet to run are unknown now, which is no change of theirs.
@@ -73,13 +73,13 @@ function list(session: Session, manifest: Manifest): void {
   }
 }
 
-/** `against` is a number, 1 for the last run, or the start of a key. */
-function earlierRun(store: Store, target: string, stage: string, against: string): RecordedRun | undefined {
-  const runs = store.runs(target, stage)
+/** `against` is a number, 1 for the last run with another key than now, or the start of a key. */
+function earlierRun(store: Store, { node, key }: Prediction, against: string): RecordedRun | undefined {
+  const runs = store.runs(node.target, node.name).filter((run) => run.key !== key)
   const number = /^\d{1,2}$/.test(against) ? Number(against) : undefined
   const found = number === undefined ? runs.find((run) => run.key.startsWith(against)) : runs[number - 1]
   if (found || (number === 1 && runs.length === 0)) return found
-  throw new FleetsieError('E_USAGE', `--against ${against}: there is no such run of ${stage}`, {
+  throw new FleetsieError('E_USAGE', `--against ${against}: there is no such run of ${node.name}`, {
     hint: `1 to ${runs.length}, or a key: ${runs.map((run) => run.key.slice(0, 12)).join(', ')}`,
   })
 }
