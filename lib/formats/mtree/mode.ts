@@ -6,7 +6,7 @@ const permissionBits: Record<string, number> = { r: 0o444, w: 0o222, x: 0o111, s
 
 /** Fails with E_INPUT. Without a "who" the umask of who builds would decide, so one is needed. */
 export function parseMode(value: string, line: number): number {
-  if (/^[0-7]{1,4}$/.test(value)) return Number.parseInt(value, 8)
+  if (/^0*[0-7]{1,4}$/.test(value)) return Number.parseInt(value, 8)
   if (/^[0-7]{5,}$/.test(value))
     throw fail(line, `\`mode=${value}\` has more than permission bits`, 'write four digits')
   let mode = 0

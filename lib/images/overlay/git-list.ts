@@ -13,7 +13,7 @@ export interface GitList {
 }
 
 // Neither the user's configuration nor a hook of the repository may decide what is in an image.
-const settings = ['-c', 'safe.directory=*', '-c', 'core.fsmonitor=false', '--literal-pathspecs']
+const settings = ['-c', 'safe.directory=*', '-c', 'core.fsmonitor=false']
 const environment = { GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_OPTIONAL_LOCKS: '0' }
 
 const git = (
@@ -37,8 +37,16 @@ export async function listByGit(
     throw new FleetsieError('E_STAGE', `git: ${inside.stderr.trim()}`, { file: folder })
   }
   if (inside.stdout.toString().trim() !== 'true') return undefined
-  const index = await git(run, folder, ['ls-files', '-z', '--stage', '--', ...names])
-  const others = await git(run, folder, ['ls-files', '-z', '--others', '--exclude-standard', '--', ...names])
+  const index = await git(run, folder, ['--literal-pathspecs', 'ls-files', '-z', '--stage', '--', ...names])
+  const others = await git(run, folder, [
+    '--literal-pathspecs',
+    'ls-files',
+    '-z',
+    '--others',
+    '--exclude-standard',
+    '--',
+    ...names,
+  ])
   const fileMode = await git(run, folder, [
     'config',
     '--type=bool',

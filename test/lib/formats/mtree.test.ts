@@ -15,6 +15,7 @@ const plain = (entries: MtreeEntry[]) => entries.map(({ line, xattrs, optional, 
 const meanings: [title: string, line: string, entry: object][] = [
   ['nothing but a name', './a', { path: 'a' }],
   ['octal mode', './a mode=4755', { path: 'a', mode: 0o4755 }],
+  ['a mode with a zero in front', './a mode=04755', { path: 'a', mode: 0o4755 }],
   ['a mode of one digit', './a mode=0', { path: 'a', mode: 0 }],
   ['letters as mode', './a mode=u=rwx,go=rx', { path: 'a', mode: 0o755 }],
   ['setuid and sticky in letters', './a mode=u=rws,g=rxs,a+t', { path: 'a', mode: 0o7650 }],
