@@ -2,7 +2,7 @@
  * Another process that uses a store: node --import tsx store-process.ts FOLDER ACTION [LABEL…]
  * It prints a line when it got where the test wants it, and goes on when its stdin ends.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Store } from '../../lib/engine/store/store.ts'
 import { keyOf, publish } from './store.ts'
@@ -34,6 +34,18 @@ switch (action) {
     say('locked')
     await told()
     lock.release()
+    break
+  }
+  case 'count': {
+    // Read, add, write: right only while nobody else is inside.
+    const file = join(folder, '..', 'count')
+    for (let i = 0; i < Number(labels[1]); i++) {
+      const lock = await store.lock(keyOf(label), () => {})
+      const count = Number(readFileSync(file, 'utf8'))
+      await new Promise((resolve) => setImmediate(resolve))
+      writeFileSync(file, `${count + 1}`)
+      lock.release()
+    }
     break
   }
   case 'lease':

@@ -100,11 +100,12 @@ function candidates({ sql }: Parts): Candidate[] {
   )
 }
 
-// Keys that differ: recording the same key again makes no new run.
+// A key that came back counts once, by its latest run.
 function lastResults({ sql }: Parts, keepLast: number): Set<Digest> {
   const rows = sql.all<{ digest: Digest }>(
     `SELECT t.digest FROM traces t JOIN (
-       SELECT key, row_number() OVER (PARTITION BY target, stage ORDER BY id DESC) AS place FROM runs
+       SELECT key, row_number() OVER (PARTITION BY target, stage ORDER BY max(id) DESC) AS place
+       FROM runs GROUP BY target, stage, key
      ) r ON r.key = t.key WHERE r.place <= ?`,
     keepLast,
   )

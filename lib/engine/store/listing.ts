@@ -28,12 +28,8 @@ export function makeListing(entries: readonly ListingEntry[]): Listing {
   return { entries: entries.map(inOrder).sort(byPath), format: 1 }
 }
 
-export function listingText(listing: Listing): string {
-  return JSON.stringify(listing)
-}
-
 export function digestOf(listing: Listing): Digest {
-  return createHash('sha256').update(listingText(listing)).digest('hex') as Digest
+  return createHash('sha256').update(JSON.stringify(listing)).digest('hex') as Digest
 }
 
 function inOrder(entry: ListingEntry): ListingEntry {

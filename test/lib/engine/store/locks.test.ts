@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import { type FileLock, tryFileLock } from '../../../../lib/engine/store/file-lock.ts'
+import { Layout } from '../../../../lib/engine/store/layout.ts'
+import { loadSqlite, type Sqlite } from '../../../../lib/engine/store/sqlite.ts'
 import { keyOf, openStore, temporaryFolder } from '../../../helpers/store.ts'
 import { startStoreProcess } from '../../../helpers/store-processes.ts'
 
@@ -66,6 +69,37 @@ test('another process waits, and is told for whom', async (t) => {
   lock.release()
   assert.equal(await other.line(), 'locked')
   assert.equal((await other.end()).code, 0)
+})
+
+test('processes that fight for one lock never hold it together', async (t) => {
+  const folder = temporaryFolder(t)
+  writeFileSync(join(folder, 'count'), '0')
+  const fighters = [1, 2, 3].map(() => startStoreProcess([join(folder, 'store'), 'count', 'a', '25']))
+  for (const fighter of fighters) {
+    const { code, stderr } = await fighter.end()
+    assert.equal(code, 0, stderr)
+  }
+  assert.equal(readFileSync(join(folder, 'count'), 'utf8'), '75')
+})
+
+test('a lock on a file that was removed meanwhile does not count', (t) => {
+  const layout = new Layout(temporaryFolder(t))
+  layout.prepare(false)
+  const file = join(layout.locks, 'x.db')
+  const sqlite = loadSqlite()
+  const first = tryFileLock(sqlite, layout, file)
+  let third: FileLock | undefined
+  // Between opening the file and locking it, its holder lets go and another one comes.
+  class Slow extends sqlite {
+    override exec(sql: string): this {
+      first?.release()
+      third ??= tryFileLock(sqlite, layout, file)
+      return super.exec(sql)
+    }
+  }
+  assert.equal(tryFileLock(Slow as unknown as Sqlite, layout, file), undefined)
+  assert.ok(third)
+  third.release()
 })
 
 test('kill -9 of the holder lets the next one in', async (t) => {

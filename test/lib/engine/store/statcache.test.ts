@@ -50,6 +50,14 @@ test('a file that changed less than 2 s before it was hashed is not remembered',
   assert.equal(await store.sha256(file), sha256('two'))
 })
 
+test('an mtime that was set back does not hide a recent change', async (t) => {
+  const { store, file, remembered } = await setUp(t, 1900)
+  utimesSync(file, 1_000_000_000, 1_000_000_000)
+  await store.sha256(file)
+  await settle()
+  assert.equal(remembered(), false)
+})
+
 test('a recent mtime alone is reason enough', async (t) => {
   const { store, file, remembered } = await setUp(t, 60_000)
   const soon = (statSync(file).ctimeMs + 59_000) / 1000

@@ -9,7 +9,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -18,6 +17,7 @@ import { test } from 'node:test'
 import type { Digest } from '../../../../lib/engine/stage.ts'
 import { removeTree } from '../../../../lib/engine/store/remove.ts'
 import type { Workspace } from '../../../../lib/engine/store/types.ts'
+import { onTracePoint } from '../../../../lib/engine/trace.ts'
 import { keyOf, openStore, publish, temporaryFolder } from '../../../helpers/store.ts'
 
 const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex')
@@ -96,6 +96,45 @@ test('the same bytes from another key are the same object', async (t) => {
   assert.equal(second.path, first.path)
   assert.equal((await store.verify()).objects, 1)
   assert.equal(store.lookup(keyOf('a'))?.path, store.lookup(keyOf('b'))?.path)
+})
+
+test('one key published twice at once is one object', async (t) => {
+  const { store } = await openStore(t)
+  const make = () => publish(store, 'a', { files: { 'd/x': 'same' } })
+  const [one, two] = await Promise.all([make(), make()])
+  assert.equal(one.path, two.path)
+  assert.deepEqual((await store.verify()).problems, [])
+})
+
+test('a publish that fails after its rename takes it back, and can be tried again', async (t) => {
+  const { store } = await openStore(t)
+  t.after(() => onTracePoint(undefined))
+  onTracePoint((name) => {
+    if (name === 'publish.registered') throw new Error('no')
+  })
+  const workspace = await store.workspace()
+  writeFileSync(join(workspace.out, 'x'), '1')
+  const request = {
+    key: keyOf('a'),
+    definitionKey: keyOf('d'),
+    manifest: {},
+    declared: new Map(),
+    inputs: [],
+    ms: 1,
+  }
+  await assert.rejects(store.publish({ workspace, name: 'x', ...request }), { message: 'no' })
+  assert.deepEqual((await store.verify()).problems, [])
+  onTracePoint(undefined)
+  await store.publish({ workspace, name: 'x', ...request })
+  assert.ok(store.lookup(keyOf('a')))
+})
+
+test("a living process's workspace is not swept", async (t) => {
+  const { store } = await openStore(t)
+  const workspace = await store.workspace()
+  const { store: other } = await openStore(t, store.folder)
+  await other.gc()
+  assert.ok(existsSync(workspace.out))
 })
 
 const unfit: { title: string; fill: (workspace: Workspace) => void; says: RegExp }[] = [
@@ -272,5 +311,4 @@ test('closing takes workspaces and leases away, and may be done twice', async (t
   assert.deepEqual(readdirSync(folder).sort(), [
     ...['CACHEDIR.TAG', 'db.sqlite', 'leases', 'locks', 'logs', 'objects', 'reserved', 'stage', 'version'],
   ])
-  rmSync(join(folder, 'db.sqlite'))
 })
