@@ -11,14 +11,18 @@ export async function roomFor(folder: string, maxSize: number): Promise<(bytes: 
   const { bavail, bsize } = await statfs(folder)
   const free = bavail * bsize
   return (bytes) => {
+    if (bytes > maxImageSize) {
+      throw new FleetsieError(
+        'E_UNSUPPORTED',
+        `an image of ${inMiB(bytes)}: at most ${inMiB(maxImageSize)} are possible`,
+      )
+    }
     if (bytes > maxSize) {
-      const hint =
-        maxSize < maxImageSize ? 'a larger `maxSize` of decompress allows it' : 'there is no way to allow it'
       throw new FleetsieError(
         'E_UNSAFE',
         `the image is larger than ${inMiB(maxSize)}: ${inMiB(bytes)} or more`,
         {
-          hint,
+          hint: 'a larger `maxSize` of decompress allows it',
         },
       )
     }
