@@ -9,7 +9,7 @@ import { escapeName } from './mtree/escape.ts'
 import { checkKeyword, type Said, textOf, toEntry } from './mtree/keywords.ts'
 import { fail, tokenLines } from './mtree/lines.ts'
 
-export type { MtreeEntry, MtreeType } from './mtree/entry.ts'
+export type { MtreeEntry } from './mtree/entry.ts'
 
 const maxEntries = 1_000_000
 

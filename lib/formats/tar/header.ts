@@ -93,7 +93,8 @@ export function encodeHeader(header: TarHeader & { prefix?: Buffer }): Buffer {
   block.write('ustar\x0000', 257, 'latin1')
   block.write(encodeOctal(header.major, 8) + encodeOctal(header.minor, 8), 329, 'latin1')
   header.prefix?.copy(block, 345, 0, 155)
-  const sum = block.reduce((total, byte) => total + byte, 0)
+  let sum = 0
+  for (let i = 0; i < blockSize; i++) sum += block[i]!
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, checksumAt, 'latin1')
   return block
 }

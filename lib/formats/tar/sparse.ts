@@ -8,12 +8,6 @@ import { blockSize } from './header.ts'
 import { tarLimits } from './limits.ts'
 import { decodeNumber } from './numbers.ts'
 
-/** Where the data of a member is. `stored` bytes follow in the archive. */
-export interface SparseMap {
-  extents: Extent[]
-  stored: number
-}
-
 export type NextBlock = () => Promise<Buffer>
 
 /** Reads the map in front of a 1.0 member's data. E_DAMAGED. */
