@@ -1,5 +1,6 @@
 /** The verbs and their options. Each verb's code is loaded when it is called, not before. */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { version } from '../version.ts'
 import { parseAge, parseSize } from './format.ts'
 import type { Session } from './session.ts'
 
@@ -8,7 +9,11 @@ const description = `From a stock OS image to a provisioned fleet, as cached, co
 \`zx pipeline.ts VERB\` and \`fleetsie VERB\` are the same.`
 
 export function program(session: Session): Command {
-  const root = new Command('fleetsie').description(description).exitOverride().showHelpAfterError()
+  const root = new Command('fleetsie')
+    .description(description)
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError()
   root.helpCommand(true).configureHelp({ sortSubcommands: false })
   const verb = (usage: string, summary: string, example: string): Command =>
     root
@@ -92,20 +97,19 @@ export function program(session: Session): Command {
     )
 
   const keys = root.command('keys').description('the key that artifacts are signed with')
-  for (const [name, summary] of [
-    ['new', 'make a signing key and a certificate authority for it'],
-    ['show', 'show which key signs, and its certificate'],
-  ] as const) {
-    keys
-      .command(name)
-      .description(summary)
-      .option('--json', 'print one JSON event a line')
-      .addHelpText('after', `\nExample:\n  $ fleetsie keys ${name}`)
-      .action(async (options) => {
-        const { keysNew, keysShow } = await import('./verbs/keys.ts')
-        await (name === 'new' ? keysNew : keysShow)(session, options)
-      })
-  }
+  keys
+    .command('new')
+    .description('make a signing key and a certificate authority for it')
+    .option('--name <name>', 'what the certificate is called', 'fleetsie signing key')
+    .option('--json', 'print one JSON event a line')
+    .addHelpText('after', "\nExample:\n  $ fleetsie keys new --name 'ACME images'")
+    .action(async (options) => (await import('./verbs/keys.ts')).keysNew(session, options))
+  keys
+    .command('show')
+    .description('show which key signs, and its certificate')
+    .option('--json', 'print one JSON event a line')
+    .addHelpText('after', '\nExample:\n  $ fleetsie keys show')
+    .action(async (options) => (await import('./verbs/keys.ts')).keysShow(session, options))
 
   verb(
     'lock [file]',

@@ -45,7 +45,7 @@ export class Session {
   /** The store of this user, opened once. */
   async openStore(options: StoreOptions = {}): Promise<Store> {
     const { Store } = await import('../engine/store/store.ts')
-    this.store ??= await Store.open(storeFolder(), { emit: this.emit, ...options })
+    this.store ??= await Store.open(await storeFolder(), { emit: this.emit, ...options })
     return this.store
   }
 

@@ -28,13 +28,22 @@ export async function giveToCaller(path: string, caller: Caller | undefined): Pr
 }
 
 /** `$XDG_CONFIG_HOME/fleetsie`, else `.config/fleetsie` in the caller's home. */
-export async function configFolder(env: Environment): Promise<string> {
-  const xdg = env['XDG_CONFIG_HOME']
+export function configFolder(env: Environment): Promise<string> {
+  return baseFolder(env, 'XDG_CONFIG_HOME', '.config')
+}
+
+/** `$XDG_CACHE_HOME/fleetsie`, else `.cache/fleetsie` in the caller's home. */
+export function cacheFolder(env: Environment): Promise<string> {
+  return baseFolder(env, 'XDG_CACHE_HOME', '.cache')
+}
+
+async function baseFolder(env: Environment, variable: string, name: string): Promise<string> {
+  const xdg = env[variable]
   // The XDG specification: a relative path is to be ignored.
   if (xdg?.startsWith('/')) return join(xdg, 'fleetsie')
   const caller = callerOf(env)
   const home = (caller && (await homeOf(caller.uid))) || env['HOME'] || homedir()
-  return join(home, '.config', 'fleetsie')
+  return join(home, name, 'fleetsie')
 }
 
 /** sudo sets HOME to root's. */

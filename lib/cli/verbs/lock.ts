@@ -16,7 +16,10 @@ export async function lock(
     const changes = await temporaryRun(session.signal, (run, tmp) => refreshLock(path, { run, tmp }))
     const parts = Object.entries(changes)
       .filter(([, names]) => names.length > 0)
-      .map(([kind, names]) => `${names.length} ${kind} (${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''})`)
+      .map(
+        ([kind, names]) =>
+          `${names.length} ${kind} (${names.slice(0, 8).join(', ')}${names.length > 8 ? ', ...' : ''})`,
+      )
     const text = `${path}: ${parts.length === 0 ? 'is as the mirror has it' : parts.join('; ')}`
     session.emit({ type: 'answer', text, data: { file: path, ...changes } })
   }
