@@ -1,26 +1,6 @@
 /** save: applies layer sets to an image and writes it as .img.xz with all that goes with it. */
-import { createHash } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import * as v from 'valibot'
-import { type BuildContext, input, stage } from '../lib/engine/stage.ts'
-import { writeBmap } from '../lib/formats/bmap.ts'
-import { applyLayers } from '../lib/images/apply.ts'
-import { artifactSuffixes, type Release, writeArtifacts } from '../lib/images/artifacts.ts'
-import { compressImage } from '../lib/images/compress.ts'
-import { diskName, readManifest } from '../lib/images/image.ts'
-import { type PartitionTable, readPartitionTable, readTable } from '../lib/images/partitions.ts'
-import { releaseDependencies } from '../lib/images/save/dependencies.ts'
-import { readDistribution } from '../lib/images/save/distribution.ts'
-import { growImage, grownSize } from '../lib/images/save/grow.ts'
-import { imageTime } from '../lib/images/save/image-time.ts'
-import { layersByPartition } from '../lib/images/save/layer-sets.ts'
-import { mappedRanges } from '../lib/images/save/mapped-ranges.ts'
-import { workingImage } from '../lib/images/save/working-image.ts'
-import { scanImage } from '../lib/images/scan.ts'
-import { version } from '../lib/version.ts'
-import { fetchedFile } from '../lib/images/fetched-file.ts'
+import { input, stage } from '../lib/engine/stage.ts'
 
 const options = v.strictObject({
   image: v.pipe(input(), v.description('the stock image, from `decompress`')),
@@ -40,20 +20,17 @@ const options = v.strictObject({
     v.description('size of the image, or by how much it grows; the last partition takes the room'),
   ),
   imager: v.pipe(
-    v.optional(
+    v.exactOptional(
       v.strictObject({
-        name: v.optional(v.string()),
-        description: v.optional(v.string()),
-        baseUrl: v.optional(v.pipe(v.string(), v.url())),
-        devices: v.optional(v.array(v.string())),
+        name: v.exactOptional(v.string()),
+        description: v.exactOptional(v.string()),
+        baseUrl: v.exactOptional(v.pipe(v.string(), v.url())),
+        devices: v.exactOptional(v.array(v.string())),
       }),
     ),
     v.description('what the Raspberry Pi Imager shows, and where the files will be published'),
   ),
 })
-type Options = v.InferOutput<typeof options>
-type Context = BuildContext<Options>
-
 export const save = stage({
   kind: 'build',
   name: 'save',
@@ -77,98 +54,8 @@ names every input by digest; \`sign\` signs and publishes them.
   example: `save({ stock, image, table, layers: [overlay({ from: 'overlays' }), install({ image })], name: 'sample' })`,
   options,
   tools: () => ['cp', 'xz', 'debugfs', 'e2fsck', 'resize2fs', 'mcopy', 'mdir', 'fsck.fat'],
-  run: runSave,
+  async run(context) {
+    const { saveImage } = await import('../lib/images/save/save-image.ts')
+    await saveImage(context, context.options)
+  },
 })
-
-async function runSave(context: Context): Promise<void> {
-  const { image, stock, name } = context.options
-  const stem = `${name}_fleetsie`
-  const manifest = await readManifest(image.path)
-  const { disk, table, epoch, layers } = await edit(context)
-
-  const imageFile = join(context.out, stem + artifactSuffixes.image)
-  const scan = await scanImage({
-    image: disk,
-    stock: stock && join(image.path, diskName),
-    size: table.size,
-    ranges: await mappedRanges(disk, table),
-    signal: context.signal,
-    progress: () => {},
-  })
-  const compressed = await compressImage({
-    raw: disk,
-    size: table.size,
-    ...(stock && manifest.xz ? { stock: { file: (await fetchedFile(stock.path)).file, index: manifest.xz } } : {}),
-    touched: scan.touched,
-    out: imageFile,
-    run: context.run,
-    jobs: availableParallelism(),
-    tmp: context.tmp,
-    signal: context.signal,
-    progress: (done, total) => context.progress(done, total, 'bytes'),
-  })
-  context.declare(stem + artifactSuffixes.image, { sha256: compressed.sha256 })
-  const bmap = writeBmap(table.size, scan.ranges)
-  await writeFile(join(context.out, stem + artifactSuffixes.bmap), bmap)
-  await writeArtifacts(context.out, {
-    stem,
-    image: { sha256: compressed.sha256, size: compressed.size },
-    bmap: { sha256: createHash('sha256').update(bmap).digest('hex'), size: bmap.length },
-    disk: { sha256: scan.sha256, size: table.size },
-    epoch,
-    ...(await readDistribution(disk, table)),
-    ...(context.options.imager ? { imager: context.options.imager as NonNullable<Release['imager']> } : {}),
-    dependencies: await releaseDependencies(image, stock, layers),
-    parameters: { name, ...(context.options.grow === undefined ? {} : { grow: context.options.grow }) },
-    version,
-  })
-}
-
-/** A working copy of the image with all layers applied. */
-async function edit(context: Context) {
-  const { options } = context
-  const { image } = options
-  const stockTable = await readTable(options.table.path)
-  const epoch = context.epoch ?? (await imageTime(join(image.path, diskName), stockTable))
-  const disk = await workingImage(context.run, image.path, context.tmp)
-  const table = await grown(context, disk, stockTable, epoch)
-  const changes = await layersByPartition(
-    options.layers.map((layer) => layer.path),
-    table,
-  )
-  for (const { partition, layers } of changes) {
-    context.log(`partition ${partition.number} (${partition.filesystem}): ${layers.length} layers`)
-    await applyLayers({
-      run: context.run,
-      disk,
-      partition,
-      layers,
-      epoch,
-      tmp: context.tmp,
-      signal: context.signal,
-    })
-  }
-  const layers = changes.flatMap(({ partition, layers: files }) =>
-    files.map((path, index) => ({ name: `layer ${index + 1} of part_${partition.number}`, path })),
-  )
-  return { disk, table, epoch, layers }
-}
-
-/** The table after growing, or the stock's when nothing grows. */
-async function grown(
-  context: Context,
-  disk: string,
-  table: PartitionTable,
-  epoch: number,
-): Promise<PartitionTable> {
-  if (context.options.grow === undefined) return table
-  await growImage({
-    run: context.run,
-    disk,
-    table,
-    to: grownSize(context.options.grow, table.size),
-    epoch,
-    tmp: context.tmp,
-  })
-  return readPartitionTable(disk, context.warn)
-}
