@@ -47,7 +47,7 @@ function stagePage(stage: Stage): string {
   const rows = Object.entries(schema.properties ?? {}).map(([name, option]) => {
     const needed = schema.required?.includes(name) ? 'yes' : ''
     const standard = option.default === undefined ? '' : `\`${JSON.stringify(option.default)}\``
-    return `| \`${name}\` | ${typeWords(option)} | ${needed} | ${standard} | ${option.description ?? ''} |`
+    return `| \`${name}\` | ${typeWords(option)} | ${needed} | ${standard} | ${cell(option.description ?? '')} |`
   })
   const kind =
     stage.kind === 'build'
@@ -71,6 +71,11 @@ ${stage.description.trim()}
 | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 `
+}
+
+/** A bar would end the cell. */
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 }
 
 function typeWords(schema: JsonSchema): string {
