@@ -9,11 +9,13 @@ import { mergeLayers } from '../tree/merge.ts'
 import { type MergedNode, MergedTree } from '../tree/merged.ts'
 import { Staging } from '../tree/staging.ts'
 import { type Window, withWindow } from '../window.ts'
+import { byNumber, here } from './addresses.ts'
 import { assertEditable, fsckExt } from './check.ts'
 import { type Command, Debugfs, fitsFile } from './debugfs.ts'
+import { dyingInodes, unshareCommands } from './dying.ts'
 import { fieldCommands, type Placed, wantedInodes, XattrValues, xattrCommands } from './finish.ts'
 import { checkExtEntry } from './limits.ts'
-import { byNumber, here, type Plan, planExt } from './plan.ts'
+import { type Plan, planExt } from './plan.ts'
 import { ExtReader } from './reader.ts'
 import { assertRoom } from './space.ts'
 import { settleSuperblock } from './superblock.ts'
@@ -53,8 +55,9 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
   const diff = diffTree(tree)
   if (diff.folders.length === 0 && diff.restyled.length === 0) return
   assertRoom(before, diff, what)
-  const plan = planExt(before, diff, staging, tmp)
   const debugfs = new Debugfs(run, device, tmp, epoch)
+  await debugfs.edit(unshareCommands(before, dyingInodes(before, diff)))
+  const plan = planExt(new ExtReader(window), diff, staging, tmp)
   await removeOddNames(debugfs, plan)
   await debugfs.edit(plan.main)
   for (const link of plan.oddLinks) await debugfs.request(['symlink', `/${link.standIn}`, link.target])
@@ -73,7 +76,7 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
   settleSuperblock(window, before.superblock, epoch)
 
   const after = new ExtReader(window)
-  await verifyExt({ before, after, tree, diff, wanted, placed, inodes, epoch, what, signal })
+  await verifyExt({ before, after, diff, wanted, placed, inodes, epoch, what, signal })
   await fsckExt(run, device, tmp, after.superblock, { code: 'E_STAGE', what: `${what}, just edited,` })
 }
 

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import type { Creation, Diff } from '../tree/diff.ts'
 import type { MergedNode } from '../tree/merged.ts'
 import type { VolumeTime } from '../volume.ts'
+import { byNumber } from './addresses.ts'
 import type { Command } from './debugfs.ts'
 import { encodeDevice, encodeTime, hasField, type Inode, times } from './inode.ts'
-import { byNumber } from './plan.ts'
 import type { ExtReader } from './reader.ts'
 
 const typeBits = {

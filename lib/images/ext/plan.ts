@@ -2,8 +2,10 @@
 import { relative } from 'node:path'
 import type { Creation, Diff, FolderChange, Removal } from '../tree/diff.ts'
 import type { Staging } from '../tree/staging.ts'
+import { byNumber, here } from './addresses.ts'
 import type { Command } from './debugfs.ts'
 import { fitsFile } from './debugfs.ts'
+import { freeBlocks } from './dying.ts'
 import type { Inode } from './inode.ts'
 import type { ExtReader } from './reader.ts'
 
@@ -24,16 +26,12 @@ export interface Plan {
   standIns: Map<Creation, string>
 }
 
-/** Before a name: without it, `<12>` would be inode 12, and a leading '-' an option. */
-export const here = (name: string): string => `./${name}`
-
-export const byNumber = (inode: number): string => `<${inode}>`
-
 /** Removes first, so that what is freed can be used again. */
 export function planExt(reader: ExtReader, diff: Diff, staging: Staging, tmp: string): Plan {
   const plan: Plan = { oddRemovals: [], main: [], oddLinks: [], standIns: new Map() }
   let standIns = 0
   const left = new Map<number, number>()
+  const xattrBlocks: number[] = []
   const taken = new Set(reader.list(reader.rootId).keys())
   const standIn = (): string => {
     let name: string
@@ -47,6 +45,7 @@ export function planExt(reader: ExtReader, diff: Diff, staging: Staging, tmp: st
     collectNames(change.creations, taken)
   }
   for (const change of diff.folders) remove(change)
+  plan.main.push(...freeBlocks(xattrBlocks, relative(tmp, staging.empty), standIn()))
   for (const change of diff.folders) {
     if (change.creations.every((creation) => creation.link)) continue
     plan.main.push(['cd', byNumber(change.id)])
@@ -74,20 +73,21 @@ export function planExt(reader: ExtReader, diff: Diff, staging: Staging, tmp: st
           removeAll(removal.id, removal.below)
           plan.main.push(['cd', byNumber(folder)])
         }
-        freeXattrs(reader.inode(removal.id))
+        keepXattrBlock(reader.inode(removal.id))
         plan.main.push(['rmdir', here(name)])
       } else {
         const inode = reader.inode(removal.id)
         left.set(removal.id, (left.get(removal.id) ?? inode.links) - 1)
-        if (left.get(removal.id) === 0) freeXattrs(inode)
+        if (left.get(removal.id) === 0) keepXattrBlock(inode)
         plan.main.push(['rm', here(name)])
       }
     }
   }
 
-  /** `rm` and `rmdir` leave the block of extended attributes allocated. */
-  function freeXattrs(inode: Inode): void {
-    for (const name of reader.xattrs(inode).keys()) plan.main.push(['ea_rm', byNumber(inode.number), name])
+  function keepXattrBlock(inode: Inode): void {
+    if (inode.xattrBlock === 0) return
+    plan.main.push(['sif', byNumber(inode.number), 'file_acl', '0'])
+    xattrBlocks.push(inode.xattrBlock)
   }
 
   function create(creations: readonly Creation[]): void {

@@ -1,8 +1,9 @@
 /** How much room the changes take: asked before the first of them is made. */
 import { FleetsieError } from '../../errors.ts'
-import type { Creation, Diff, Removal } from '../tree/diff.ts'
+import type { Creation, Diff } from '../tree/diff.ts'
 import type { Fingerprint } from '../tree/fingerprint.ts'
 import type { MergedNode } from '../tree/merged.ts'
+import { dyingInodes } from './dying.ts'
 import { xattrBytes } from './limits.ts'
 import type { ExtReader } from './reader.ts'
 import { incompat, roCompat, type Superblock } from './superblock.ts'
@@ -101,21 +102,7 @@ function newFolders(superblock: Superblock, creations: readonly Creation[]): num
 }
 
 function freedBy(reader: ExtReader, diff: Diff): { blocks: number; inodes: number } {
-  const freed = { blocks: 0, inodes: 0 }
-  const count = (id: number): void => {
-    freed.inodes++
-    freed.blocks += Math.floor((reader.inode(id).sectors * 512) / reader.blockSize)
-  }
-  const folders = (removals: readonly Removal[]): void => {
-    for (const removal of removals) {
-      if (!removal.folder) continue
-      count(removal.id)
-      folders(removal.below)
-    }
-  }
-  for (const { removals } of diff.folders) folders(removals)
-  for (const [id, names] of diff.unlinked) {
-    if (reader.inode(id).links <= names) count(id)
-  }
-  return freed
+  const dying = dyingInodes(reader, diff)
+  const sectors = dying.reduce((sum, id) => sum + reader.inode(id).sectors, 0)
+  return { blocks: Math.floor((sectors * 512) / reader.blockSize), inodes: dying.length }
 }

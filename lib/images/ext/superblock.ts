@@ -14,6 +14,7 @@ export const incompat = {
   extents: 0x40,
   is64bit: 0x80,
   mmp: 0x100,
+  eaInode: 0x400,
   inlineData: 0x8000,
 } as const
 export const roCompat = {

@@ -2,7 +2,7 @@
 import { FleetsieError } from '../../errors.ts'
 import type { Diff } from '../tree/diff.ts'
 import { Fingerprinter } from '../tree/fingerprint.ts'
-import type { MergedNode, MergedTree } from '../tree/merged.ts'
+import type { MergedNode } from '../tree/merged.ts'
 import { shown } from '../volume.ts'
 import { type Placed, timeOf, type Wanted } from './finish.ts'
 import { encodeDevice, encodeTime, hasField, readTime, times } from './inode.ts'
@@ -11,7 +11,6 @@ import type { ExtReader } from './reader.ts'
 interface Verify {
   before: ExtReader
   after: ExtReader
-  tree: MergedTree
   diff: Diff
   wanted: readonly Wanted[]
   placed: readonly Placed[]
@@ -41,10 +40,10 @@ export async function verifyExt(given: Verify): Promise<void> {
   }
 }
 
-function verifyNames({ after, tree, diff, placed, inodes }: Verify, wrong: (why: string) => never): void {
+function verifyNames({ after, diff, placed, inodes }: Verify, wrong: (why: string) => never): void {
   const expected = new Map<number, Map<string, number>>()
-  for (const { id, removals } of diff.folders) {
-    const names = new Map(tree.volume.list(id))
+  for (const { id, was, removals } of diff.folders) {
+    const names = new Map(was)
     for (const { name } of removals) names.delete(name)
     expected.set(id, names)
   }

@@ -22,6 +22,8 @@ export interface Creation {
 /** Changes in one folder that the image has. */
 export interface FolderChange {
   id: number
+  /** Its names before the edit. */
+  was: Map<string, number>
   removals: Removal[]
   creations: Creation[]
 }
@@ -50,11 +52,12 @@ function visit(tree: MergedTree, folder: MergedNode, diff: Diff, seen: Set<Merge
   if (folder.children === undefined) return
   const removals: Removal[] = []
   const stays = new Set<string>()
-  for (const [name, was] of tree.volume.list(id)) {
+  const was = tree.volume.list(id)
+  for (const [name, its] of was) {
     const key = foldName(tree.volume, name)
     const child = folder.children.get(key)
-    if (child?.name === name && (child.node ? child.node.origin : child.id) === was) stays.add(key)
-    else removals.push(removal(tree.volume, name, was, diff))
+    if (child?.name === name && (child.node ? child.node.origin : child.id) === its) stays.add(key)
+    else removals.push(removal(tree.volume, name, its, diff))
   }
   const creations: Creation[] = []
   const deeper: MergedNode[] = []
@@ -63,7 +66,7 @@ function visit(tree: MergedTree, folder: MergedNode, diff: Diff, seen: Set<Merge
     else if (child.node?.type === 'directory') deeper.push(child.node)
   }
   if (removals.length || creations.length)
-    diff.folders.push({ id, removals: removals.sort(byName), creations })
+    diff.folders.push({ id, was, removals: removals.sort(byName), creations })
   for (const node of deeper) visit(tree, node, diff, seen)
 }
 

@@ -24,7 +24,9 @@ export class Staging {
   static async open(tmp: string, blockSize: number): Promise<Staging> {
     const folder = join(tmp, 'staged')
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    return new Staging(folder, blockSize)
+    const staging = new Staging(folder, blockSize)
+    closeSync(openSync(staging.empty, 'wx', 0o600))
+    return staging
   }
 
   /** Synchronous writes: for many small files, waiting for each costs more than writing it. */
@@ -63,6 +65,11 @@ export class Staging {
       closeSync(fd)
     }
     return { name, ...prints.finish(entry.size) }
+  }
+
+  /** A file without content. */
+  get empty(): string {
+    return join(this.folder, 'empty')
   }
 
   path(staged: Staged): string {

@@ -1,4 +1,5 @@
 /** Makes layers and filesystems for the tests of applyLayers. */
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
@@ -8,6 +9,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { TestContext } from 'node:test'
 import { type Run, runner } from '../../../../lib/engine/process.ts'
+import type { FleetsieError } from '../../../../lib/errors.ts'
 import type { LayerEntry, LayerInput } from '../../../../lib/formats/layer.ts'
 import { compareEntries, writeLayer } from '../../../../lib/formats/layer.ts'
 import { applyLayers } from '../../../../lib/images/apply.ts'
@@ -182,4 +184,26 @@ export class Bench {
     await handle.write(bytes, 0, bytes.length, this.partition.offset + at)
     await handle.close()
   }
+}
+
+export function failsWith(code: string, pattern: RegExp, hint?: RegExp): (error: FleetsieError) => boolean {
+  return (error) => {
+    assert.equal(error.code, code, error.stack)
+    assert.match(error.message, pattern)
+    if (hint) assert.match(error.hint ?? '', hint)
+    return true
+  }
+}
+
+/** Lines of `ls -p` without '.' and '..': inode, mode, uid, gid, name, size. */
+
+export async function listed(bench: Bench, path: string): Promise<string[][]> {
+  const lines = (await bench.ask(`ls -p ${path}`)).split('\n').filter((line) => line.startsWith('/'))
+  return lines
+    .map((line) => line.split('/').slice(1, 7))
+    .filter(([, , , , name]) => name !== '.' && name !== '..')
+}
+
+export async function stat(bench: Bench, path: string): Promise<string> {
+  return bench.ask(`stat ${path}`)
 }
