@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { exists, listFolder, readFile } from '../../../lib/images/read-tree.ts'
+import { Bench, failsWith, file, folder, link } from './apply/layers.ts'
+
+test('files of ext are read through links, which stay inside the image', async (t) => {
+  const bench = await (await Bench.open(t)).ext()
+  const big = Buffer.from(Array.from({ length: 2_500_000 }, (_, i) => (i * 31) & 255))
+  await bench.put(
+    folder('usr'),
+    file('usr/big', big),
+    link('lib', 'usr'),
+    link('abs', '/usr/big'),
+    link('out', '../../../usr/big'),
+    link('a', 'b'),
+    link('b', 'a'),
+    file('odd\nname', '1'),
+  )
+  for (const path of ['/usr/big', 'usr/big', 'lib/big', '/abs', 'out', '/lib/../abs']) {
+    assert.ok((await readFile(bench, path)).equals(big), path)
+    assert.equal(await exists(bench, path), true)
+  }
+  for (const path of ['nowhere', 'usr/big/x', 'a', 'lib/nowhere']) {
+    assert.equal(await exists(bench, path), false)
+    await assert.rejects(readFile(bench, path), failsWith('E_INPUT', /part_2 does not exist/))
+  }
+  assert.deepEqual(
+    (await listFolder(bench, '/')).map(({ name, type }) => `${type} ${name}`),
+    [
+      'symlink a',
+      'symlink abs',
+      'symlink b',
+      'symlink lib',
+      'directory lost+found',
+      'file odd\nname',
+      'symlink out',
+      'directory usr',
+    ],
+  )
+  await assert.rejects(readFile(bench, 'lib'), failsWith('E_INPUT', /is a directory, not a file/))
+  await assert.rejects(listFolder(bench, 'abs'), failsWith('E_INPUT', /is a file, not a folder/))
+  await assert.rejects(readFile(bench, 'abs', 1000), failsWith('E_INPUT', /the limit is 1000/))
+})
+
+test('files of FAT are read whatever the case', async (t) => {
+  const bench = await (await Bench.open(t)).fat(32, 40)
+  await bench.put(folder('Boot'), file('Boot/Config.txt', 'a=1'))
+  assert.equal((await readFile(bench, '/boot/CONFIG.TXT')).toString(), 'a=1')
+  assert.deepEqual(
+    (await listFolder(bench, 'BOOT')).map(({ name, size }) => [name, size]),
+    [['Config.txt', 3]],
+  )
+  assert.equal(await exists(bench, 'Boot/other'), false)
+})
+
+test('a filesystem that is none, or of another kind, is refused', async (t) => {
+  const bench = await (await Bench.open(t)).ext()
+  await assert.rejects(
+    readFile({ ...bench, partition: { ...bench.partition, filesystem: 'btrfs' } }, '/a'),
+    failsWith('E_UNSUPPORTED', /part_2 holds btrfs/),
+  )
+  await bench.patch(1024, Buffer.alloc(1024, 0xa5))
+  await assert.rejects(readFile(bench, '/a'), failsWith('E_DAMAGED', /ext/))
+})
