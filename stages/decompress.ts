@@ -1,18 +1,7 @@
 /** `decompress`: from a downloaded image to a raw one that remembers its .xz blocks. */
-import { open, stat } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import * as v from 'valibot'
 import { input, stage } from '../lib/engine/stage.ts'
-import { inFile } from '../lib/errors.ts'
-import { decode } from '../lib/images/containers/decode.ts'
-import { damagedContainer } from '../lib/images/containers/decoding.ts'
-import { containerKind, magicLength } from '../lib/images/containers/kind.ts'
-import { roomFor } from '../lib/images/containers/room.ts'
-import { readerOf } from '../lib/images/feed.ts'
-import { fetchedFile } from '../lib/images/fetched-file.ts'
-import { chunkSize, diskName, type ImageManifest, maxImageSize, writeManifest } from '../lib/images/image.ts'
-import { ImageWriter } from '../lib/images/image-writer.ts'
+import { maxImageSize } from '../lib/images/image.ts'
 
 const sector = 512
 
@@ -46,43 +35,7 @@ image that is larger than \`maxSize\` or than what is free in the store.
   options,
   tools: () => ['xz', 'zstd'],
   async run(context) {
-    const { file, name } = await fetchedFile(context.options.from.path)
-    await inFile(name, async () => {
-      const fileSize = (await stat(file)).size
-      const kind = containerKind(await readStart(file), name)
-      const checkSize = await roomFor(context.out, context.options.maxSize)
-      const writer = await ImageWriter.create(join(context.out, diskName))
-      try {
-        const { size, xz } = await decode(kind, {
-          file,
-          fileSize,
-          writer,
-          checkSize,
-          run: context.run,
-          signal: context.signal,
-          jobs: availableParallelism(),
-          progress: (done, total) => context.progress(done, total, 'bytes'),
-        })
-        if (size === 0) throw damagedContainer('there is no image in it: it decodes to nothing')
-        if (size % sector !== 0) {
-          throw damagedContainer(`the image is cut off: ${size} bytes are no multiple of ${sector}`)
-        }
-        const { chunks, digest } = await writer.finish(size)
-        const manifest: ImageManifest = { format: 1, size, chunkSize, chunks, container: { kind } }
-        await writeManifest(context.out, xz ? { ...manifest, xz } : manifest)
-        context.declare(diskName, { chunks: digest })
-      } finally {
-        await writer.close()
-      }
-    })
+    const { decompressImage } = await import('../lib/images/decompress.ts')
+    await decompressImage(context, context.options.from, context.options.maxSize)
   },
 })
-
-async function readStart(file: string): Promise<Buffer> {
-  const handle = await open(file)
-  try {
-    return await readerOf(handle)(0, magicLength)
-  } finally {
-    await handle.close()
-  }
-}

@@ -4,8 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { type BuildContext, type Source, type SourceHost, stage } from '../lib/engine/stage.ts'
 import { FleetsieError } from '../lib/errors.ts'
-import { type Copied, copyAndHash } from '../lib/images/copy-and-hash.ts'
-import { download } from '../lib/images/download/download.ts'
+import type { Copied } from '../lib/images/copy-and-hash.ts'
 
 const nameLimit = 255
 
@@ -166,6 +165,7 @@ async function takeLocal(context: BuildContext<Options>, target: string): Promis
   const [source] = context.sources
   if (source?.type !== 'file') throw new FleetsieError('E_BUG', 'fetch was given no source')
   const { size } = await stat(source.from)
+  const { copyAndHash } = await import('../lib/images/copy-and-hash.ts')
   const copied = await copyAndHash(source.from, target, context.signal, (done) =>
     context.progress(done, size, 'bytes'),
   )
@@ -179,6 +179,8 @@ async function takeLocal(context: BuildContext<Options>, target: string): Promis
 async function takeRemote(context: BuildContext<Options>, url: string, target: string): Promise<Copied> {
   const sha256 = context.options.sha256!
   let copied: Copied | undefined
+  const { copyAndHash } = await import('../lib/images/copy-and-hash.ts')
+  const { download } = await import('../lib/images/download/download.ts')
   await download({
     url,
     sha256,

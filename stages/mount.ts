@@ -3,9 +3,6 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { input, stage } from '../lib/engine/stage.ts'
 import { FleetsieError } from '../lib/errors.ts'
-import { diskName } from '../lib/images/image.ts'
-import { writeTable } from '../lib/images/partition-table.ts'
-import { readPartitionTable } from '../lib/images/partitions.ts'
 
 export const mount = stage({
   kind: 'build',
@@ -29,6 +26,8 @@ with the byte where it is wrong.`,
   }),
   pool: 'io',
   async run(context) {
+    const { diskName } = await import('../lib/images/image.ts')
+    const { readPartitionTable, writeTable } = await import('../lib/images/partitions.ts')
     const disk = join(context.options.image.path, diskName)
     const table = await readPartitionTable(disk, (line) => context.warn(line)).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error

@@ -2,7 +2,6 @@
 import * as v from 'valibot'
 import { stage } from '../lib/engine/stage.ts'
 import { overlaySources } from '../lib/images/overlay/sources.ts'
-import { writeOverlayLayers } from '../lib/images/overlay/write-layers.ts'
 
 const options = v.strictObject({
   from: v.pipe(
@@ -67,5 +66,8 @@ kinds, a WireGuard configuration for one, are not found.
   example: `overlay({ from: 'overlays', partition: 2 })`,
   options,
   sources: overlaySources,
-  run: writeOverlayLayers,
+  async run(context) {
+    const { writeOverlayLayers } = await import('../lib/images/overlay/write-layers.ts')
+    await writeOverlayLayers(context)
+  },
 })

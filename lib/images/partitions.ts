@@ -9,7 +9,7 @@ import type { PartitionInfo, PartitionTable } from './partition-table.ts'
 import type { Filesystem } from './superblocks/filesystem.ts'
 
 export type { PartitionInfo, PartitionTable } from './partition-table.ts'
-export { readTable } from './partition-table.ts'
+export { readTable, writeTable } from './partition-table.ts'
 
 type Place = Omit<PartitionInfo, keyof Filesystem>
 

@@ -1,7 +1,7 @@
 /** Debian, also as made by the stage `debian`. */
 import type { Recipe } from './recipe.ts'
 
-export const debianOs: Recipe = {
+export const debianOs = {
   os: 'Debian',
   stable:
     'The boot has reached multi-user.target, so every service that starts with the system has been started; ' +
@@ -12,4 +12,4 @@ export const debianOs: Recipe = {
 After=multi-user.target cloud-final.service
 `,
   matches: ({ id, rpiIssue }) => id === 'debian' && !rpiIssue,
-}
+} as const satisfies Recipe

@@ -1,7 +1,7 @@
 /** Raspberry Pi OS, 32 and 64 bit, Lite and desktop. */
 import type { Recipe } from './recipe.ts'
 
-export const raspberryPiOs: Recipe = {
+export const raspberryPiOs = {
   os: 'Raspberry Pi OS',
   stable:
     'The first boots are over: none that has `firstboot` or `firstrun` in the kernel command line (they resize the ' +
@@ -18,4 +18,4 @@ After=regenerate_ssh_host_keys.service apply_noobs_os_config.service cloud-final
 ExecCondition=/bin/sh -c '! grep -qE "firstboot|firstrun|init_resize" /proc/cmdline'
 `,
   matches: ({ rpiIssue }) => rpiIssue,
-}
+} as const satisfies Recipe

@@ -1,7 +1,7 @@
 /** Ubuntu Server and Desktop, preinstalled images for the Raspberry Pi among them. */
 import type { Recipe } from './recipe.ts'
 
-export const ubuntu: Recipe = {
+export const ubuntu = {
   os: 'Ubuntu',
   stable:
     'The boot has reached multi-user.target and cloud-init, if there, has ended: on the first boot it sets host name, ' +
@@ -11,4 +11,4 @@ export const ubuntu: Recipe = {
 After=multi-user.target cloud-final.service cloud-init.target
 `,
   matches: ({ id }) => id === 'ubuntu',
-}
+} as const satisfies Recipe

@@ -4,6 +4,16 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FleetsieError } from '../../errors.ts'
 
+export const program = 'fleetsie_provision'
+export const unit = 'fleetsie-provision.service'
+export const unitModes = new Map([
+  [program, 0o755],
+  [unit, 0o644],
+])
+/** Where they go in an image. */
+export const unitFolder = 'usr/lib/systemd/system'
+export const wantsFolder = 'etc/systemd/system/multi-user.target.wants'
+
 /** The path of units/`name`. The compiled code lies one folder deeper than its source, so it is looked for upwards. */
 export function unitFile(name: string): string {
   const start = dirname(fileURLToPath(import.meta.url))
