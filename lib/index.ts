@@ -1,7 +1,8 @@
 /** The package's front door: everything that a pipeline.ts or a stage of one's own needs. */
 
 export * from '../stages/index.ts'
-export { pipeline, type Targets } from './cli/pipeline.ts'
+export { pipeline } from './cli/pipeline.ts'
+export type { Targets } from './cli/project.ts'
 export {
   type BuildContext,
   type BuildStage,

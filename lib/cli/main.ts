@@ -1,8 +1,8 @@
 /** From arguments to an exit code: parses, runs one verb, shows what went wrong. */
 import { CommanderError } from 'commander'
 import { type FleetsieError, toFleetsieError } from '../errors.ts'
-import type { Project } from './pipeline.ts'
 import { program } from './program.ts'
+import type { Project } from './project.ts'
 import { Session } from './session.ts'
 
 /** Runs one command line. Sets process.exitCode; never throws. `project` is absent where no pipeline.ts is. */

@@ -2,20 +2,8 @@
 
 import { realpathSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
-import type { Derivation } from '../engine/stage.ts'
 import { main } from './main.ts'
-
-/** What makes an artifact, called only when that is wanted; `about` is a line for whoever builds it. */
-export type TargetDefinition = (() => Derivation) | { about: string; make: () => Derivation }
-
-/** Name of a target → what makes it. The first is the default. */
-export type Targets = Record<string, TargetDefinition>
-
-/** A pipeline.ts that is being run: its targets and its folder, against which paths count. */
-export interface Project {
-  targets: Targets
-  cwd: string
-}
+import type { Targets } from './project.ts'
 
 /**
  * Runs the command line for these targets: `zx pipeline.ts build`, `fleetsie build`. Relative paths in

@@ -1,7 +1,7 @@
 /** The targets that a command line names. */
 import type { Derivation } from '../engine/stage.ts'
 import { FleetsieError } from '../errors.ts'
-import type { Targets } from './pipeline.ts'
+import type { Targets } from './project.ts'
 
 export interface Target {
   name: string
