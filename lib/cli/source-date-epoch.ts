@@ -1,5 +1,5 @@
 /** What the environment says about a build's key. */
-import type { BuildOptions } from '../engine/build.ts'
+import type { BuildOptions } from '../engine/build-options.ts'
 import { FleetsieError } from '../errors.ts'
 
 export function sourceDateEpoch(env: NodeJS.ProcessEnv): Pick<BuildOptions, 'epoch' | 'cacheEpoch'> {

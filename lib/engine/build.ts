@@ -3,41 +3,18 @@
  * Keys are computed upwards from recorded digests alone, so an input is only built or fetched when a
  * stage that needs it really runs.
  */
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { type FleetsieError, toFleetsieError } from '../errors.ts'
-import { deploy } from './deploy.ts'
-import type { Artifact, Emit } from './events.ts'
-import { because, type InputNames } from './explain.ts'
-import { inputsOf, nodeNames, topological } from './graph.ts'
+import { FleetsieError, toFleetsieError } from '../errors.ts'
+import type { BuildOptions } from './build-options.ts'
+import { because } from './explain.ts'
+import { inputsOf } from './graph.ts'
 import { collectFacts, type Facts, keyOf, withInputs } from './key.ts'
 import type { Manifest } from './manifest.ts'
+import { inputNames, type Node, type Nodes } from './nodes.ts'
 import { Pools } from './pool.ts'
-import { compareRebuild, runStage } from './run-stage.ts'
+import { compareRebuild, runStage, type Work } from './run-stage.ts'
 import type { Derivation, Digest, Key, SourceHost } from './stage.ts'
-import type { Store } from './store/store.ts'
 import type { StoredObject } from './store/types.ts'
-import type { Substituter } from './substituter.ts'
-
-export interface BuildOptions {
-  store: Store
-  emit: Emit
-  /** The folder of pipeline.ts. */
-  cwd: string
-  signal: AbortSignal
-  jobs?: number
-  keepGoing?: boolean
-  /** Stages that are not looked up: their names, or true for all. */
-  noCache?: true | ReadonlySet<string>
-  /** Build every stage once more and compare. */
-  check?: boolean
-  /** SOURCE_DATE_EPOCH in seconds. */
-  epoch?: number
-  cacheEpoch?: string
-  substituters?: readonly Substituter[]
-  /** Called with the work folder of a stage that failed, before it is thrown away. */
-  debugShell?: (folder: string) => Promise<void>
-}
+import { substitute } from './substitute.ts'
 
 /** A derivation whose output's digest is known. The output itself may have been evicted. */
 export interface Resolved {
@@ -45,11 +22,11 @@ export interface Resolved {
   digest: Digest
 }
 
-/** A node of one target's graph, as events call it. */
-export interface Node {
-  target: string
-  name: string
-  derivation: Derivation
+/** What is known about one target. Each reports its own stages, although a shared one runs once. */
+interface Progress {
+  resolved: Map<Derivation, Promise<Resolved>>
+  /** Lines about evicted results, told at the end unless something needs them and they are made again. */
+  unneeded: Map<Key, () => void>
 }
 
 export class Build {
@@ -57,10 +34,11 @@ export class Build {
   readonly pools: Pools
   private readonly facts = new Map<Derivation, Promise<Facts>>()
   private readonly definitionKeys = new Map<Derivation, Promise<Key>>()
-  private readonly resolved = new Map<Derivation, Promise<Resolved>>()
-  /** Stages that run now, by key: a second one of the same key joins the first. */
-  private readonly running = new Map<Key, Promise<StoredObject>>()
+  private readonly progress = new Map<Nodes, Progress>()
+  /** What this build makes or has made, by key: a second stage of the same key joins the first. */
+  private readonly made = new Map<Key, { node: Node; object: Promise<StoredObject> }>()
   private readonly notes = new Set<string>()
+  private readonly reported = new WeakSet<FleetsieError>()
   private failure: FleetsieError | undefined
 
   constructor(options: BuildOptions) {
@@ -68,34 +46,37 @@ export class Build {
     this.pools = new Pools(options.jobs)
   }
 
-  /** Builds a target and, if its last stage is a deploy stage, applies it. */
-  async target(name: string, root: Derivation): Promise<Artifact[]> {
-    const names = nodeNames(root)
-    const nodes = new Map<Derivation, Node>()
-    for (const [derivation, label] of names) nodes.set(derivation, { target: name, name: label, derivation })
-    if (root.stage.kind === 'deploy') return deploy(this, nodes, root)
-    const object = await this.realise(nodes, root)
-    this.options.store.setRoot(`${this.options.cwd} ${name}`, [object.digest], this.options.cwd)
-    return this.listArtifacts(object.path)
+  /** To be called at the end of a target: tells of results that nobody needed. */
+  tellUnneeded(nodes: Nodes): void {
+    for (const tell of this.progressOf(nodes).unneeded.values()) tell()
+  }
+
+  private progressOf(nodes: Nodes): Progress {
+    const known = this.progress.get(nodes) ?? { resolved: new Map(), unneeded: new Map() }
+    this.progress.set(nodes, known)
+    return known
   }
 
   /** The output's digest, building only what has to run. */
-  resolve(nodes: Map<Derivation, Node>, derivation: Derivation): Promise<Resolved> {
-    const known = this.resolved.get(derivation)
-    if (known) return known
-    const promise = this.resolveNow(nodes, derivation)
-    this.resolved.set(derivation, promise)
+  resolve(nodes: Nodes, derivation: Derivation): Promise<Resolved> {
+    const { resolved } = this.progressOf(nodes)
+    const promise = resolved.get(derivation) ?? this.resolveNow(nodes, derivation)
+    resolved.set(derivation, promise)
     return promise
   }
 
-  private async resolveNow(nodes: Map<Derivation, Node>, derivation: Derivation): Promise<Resolved> {
+  private async resolveNow(nodes: Nodes, derivation: Derivation): Promise<Resolved> {
     const node = nodes.get(derivation)!
     const started = performance.now()
     const { manifest, key } = await this.contentKey(nodes, derivation)
-    const trace = this.mayLookUp(derivation) ? this.options.store.trace(key) : undefined
-    if (trace !== undefined && !this.options.check) {
-      this.done(node, 'cached', this.cachedReason(nodes, node, key, manifest), started)
-      this.options.store.recordRun(node.target, node.name, key, manifest)
+    const { store } = this.options
+    const trace = this.mayLookUp(derivation) && !this.options.check ? store.trace(key) : undefined
+    if (trace !== undefined && !this.made.has(key)) {
+      const reason = this.cachedReason(nodes, node, key, manifest)
+      const tell = (): void => this.done(node, 'cached', reason, started)
+      if (store.tombstone(key)) this.progressOf(nodes).unneeded.set(key, tell)
+      else tell()
+      store.recordRun(node.target, node.name, key, manifest)
       return { key, digest: trace }
     }
     const object = await this.make(nodes, derivation, manifest, key)
@@ -103,7 +84,7 @@ export class Build {
   }
 
   /** The output itself, present in the store and leased to this process. */
-  async realise(nodes: Map<Derivation, Node>, derivation: Derivation): Promise<StoredObject> {
+  async realise(nodes: Nodes, derivation: Derivation): Promise<StoredObject> {
     const { key, digest } = await this.resolve(nodes, derivation)
     const present = this.options.store.object(digest)
     if (present) return present
@@ -113,7 +94,7 @@ export class Build {
 
   /** The manifest over inputs' digests, and its key. */
   async contentKey(
-    nodes: Map<Derivation, Node>,
+    nodes: Nodes,
     derivation: Derivation,
   ): Promise<{ manifest: Manifest; key: Key; facts: Facts }> {
     const facts = await this.factsOf(nodes, derivation)
@@ -130,134 +111,145 @@ export class Build {
   }
 
   /** Runs the stage or gets its output from a substituter; joins whoever does so already. */
-  private make(
-    nodes: Map<Derivation, Node>,
-    derivation: Derivation,
-    manifest: Manifest,
-    key: Key,
-  ): Promise<StoredObject> {
-    const running = this.running.get(key)
-    if (running) return running
-    const promise = this.makeLocked(nodes, derivation, manifest, key).finally(() => this.running.delete(key))
-    this.running.set(key, promise)
-    return promise
+  private make(nodes: Nodes, derivation: Derivation, manifest: Manifest, key: Key): Promise<StoredObject> {
+    const node = nodes.get(derivation)!
+    this.progressOf(nodes).unneeded.delete(key)
+    const first = this.made.get(key)
+    if (first) return this.join(node, first, manifest, key)
+    const object = this.makeNow(nodes, node, manifest, key).catch((error: unknown) => {
+      throw this.fail(node, error, key)
+    })
+    this.made.set(key, { node, object })
+    return object
   }
 
-  private async makeLocked(
-    nodes: Map<Derivation, Node>,
-    derivation: Derivation,
+  private async join(
+    node: Node,
+    first: { node: Node; object: Promise<StoredObject> },
     manifest: Manifest,
     key: Key,
   ): Promise<StoredObject> {
-    const { store, emit, signal } = this.options
-    const node = nodes.get(derivation)!
-    // Inputs first, without a lock: a process holds one lock at a time, so none can wait in a circle.
-    const inputs = new Map<Derivation, StoredObject>()
-    if (manifest['output'] === undefined) {
-      const wanted = inputsOf(derivation).map((input) => input.derivation)
-      const objects = await settle(wanted.map((input) => this.realise(nodes, input)))
-      objects.forEach((object, index) => {
-        inputs.set(wanted[index]!, object)
-      })
+    const started = performance.now()
+    const object = await first.object
+    if (first.node !== node) {
+      this.done(node, 'cached', `${first.node.target}/${first.node.name} has just built it`, started)
+      this.options.store.recordRun(node.target, node.name, key, manifest)
     }
+    return object
+  }
+
+  private async makeNow(nodes: Nodes, node: Node, manifest: Manifest, key: Key): Promise<StoredObject> {
+    const { store, check } = this.options
+    const started = performance.now()
+    const mayLookUp = this.mayLookUp(node.derivation)
+    let object = mayLookUp ? store.lookup(key) : undefined
+    const cached = object !== undefined
+    if (object && !check) this.done(node, 'cached', 'another process has just built it', started)
+    else if (!object && mayLookUp) object = await this.substituted(nodes, node, key, manifest)
+    if (!object || check) {
+      // Inputs come before the lock: who holds a lock waits for no other, so none can wait in a circle.
+      const inputs = await this.realiseInputs(nodes, node.derivation, manifest)
+      const { sources } = await this.factsOf(nodes, node.derivation)
+      const definitionKey = await this.definitionKey(node.derivation)
+      const work = { key, definitionKey, manifest, sources, inputs }
+      object ??= await this.buildLocked(nodes, node, work)
+      if (check) await this.buildAgain(node, work, object)
+      if (check && cached) this.done(node, 'cached', 'built again and found equal', started)
+    }
+    store.recordRun(node.target, node.name, key, manifest)
+    return object
+  }
+
+  private async substituted(
+    nodes: Nodes,
+    node: Node,
+    key: Key,
+    manifest: Manifest,
+  ): Promise<StoredObject | undefined> {
+    if (!this.options.substituters?.length) return undefined
+    const started = performance.now()
+    const definitionKey = await this.definitionKey(node.derivation)
+    const inputs = manifest['output'] === undefined ? inputsOf(node.derivation) : []
+    const resolved = await settle(inputs.map((input) => this.resolve(nodes, input.derivation)))
+    const digests = resolved.map(({ digest }) => digest)
+    const found = await substitute(this.options, node, { key, definitionKey, manifest, inputs: digests })
+    if (found) this.done(node, 'substituted', `it was found in ${found.origin}`, started)
+    return found?.object
+  }
+
+  private async realiseInputs(
+    nodes: Nodes,
+    derivation: Derivation,
+    manifest: Manifest,
+  ): Promise<Map<Derivation, StoredObject>> {
+    if (manifest['output'] !== undefined) return new Map()
+    const wanted = inputsOf(derivation).map((input) => input.derivation)
+    const objects = await settle(wanted.map((input) => this.realise(nodes, input)))
+    return new Map(objects.map((object, index) => [wanted[index]!, object]))
+  }
+
+  /** Builds unless another process did so while this one waited for its lock. */
+  private async buildLocked(nodes: Nodes, node: Node, work: Work): Promise<StoredObject> {
+    const { store, emit, signal } = this.options
+    const { target, name: stage, derivation } = node
     const waitedFor = (holder: string): void =>
-      emit({ type: 'waiting', target: node.target, stage: node.name, message: `waiting for ${holder}` })
-    const lock = await store.lock(key, waitedFor, signal, node.name)
+      emit({ type: 'waiting', target, stage, message: `waiting for ${holder}` })
+    const lock = await store.lock(work.key, waitedFor, signal, stage)
     try {
-      // After a failure nothing new begins, unless the user asked to go on.
-      if (this.failure && !this.options.keepGoing) throw this.failure
-      const started = performance.now()
-      const found = this.mayLookUp(derivation) ? store.lookup(key) : undefined
-      let object = found
+      const looked = performance.now()
+      const found = this.mayLookUp(derivation) ? store.lookup(work.key) : undefined
       if (found) {
-        if (!this.options.check) this.done(node, 'cached', 'another process has just built it', started)
-      } else {
-        object = await this.substitute(node, derivation, key, manifest, inputs)
+        this.done(node, 'cached', 'another process has just built it', looked)
+        return found
       }
-      if (!object) {
-        const reason = this.buildReason(nodes, node, key, manifest)
-        emit({ type: 'start', target: node.target, stage: node.name, because: reason })
-        object = await this.pools.use(derivation.stage.pool ?? 'cpu', async () =>
-          runStage(this, node, {
-            key,
-            manifest,
-            inputs,
-            definitionKey: await this.definitionKey(derivation),
-          }),
-        )
-        this.done(node, 'built', reason, started)
-      }
-      if (this.options.check && derivation.stage.kind === 'build') {
-        const first = object
-        await this.pools.use(derivation.stage.pool ?? 'cpu', () =>
-          compareRebuild(this, node, { key, manifest, inputs }, first),
-        )
-        if (found) this.done(node, 'cached', 'built again and found equal', started)
-      }
-      store.recordRun(node.target, node.name, key, manifest)
-      return object
-    } catch (error) {
-      if (error === this.failure) throw error
-      const failure = toFleetsieError(error)
-      this.failure = failure
-      const log = store.log(key)
-      emit({
-        type: 'failed',
-        target: node.target,
-        stage: node.name,
-        code: failure.code,
-        message: failure.message,
-        ...(log === undefined ? {} : { log }),
+      const because = this.buildReason(nodes, node, work.key, work.manifest)
+      return await this.inPool(node, async () => {
+        const started = performance.now()
+        emit({ type: 'start', target, stage, because })
+        const object = await runStage(this.options, node, work)
+        this.done(node, 'built', because, started)
+        return object
       })
-      throw failure
     } finally {
       lock.release()
     }
   }
 
-  private async substitute(
-    node: Node,
-    derivation: Derivation,
-    key: Key,
-    manifest: Manifest,
-    inputs: Map<Derivation, StoredObject>,
-  ): Promise<StoredObject | undefined> {
-    if (!this.mayLookUp(derivation)) return undefined
-    const { store, emit, signal } = this.options
-    const definitionKey = await this.definitionKey(derivation)
-    for (const substituter of this.options.substituters ?? []) {
-      const started = performance.now()
-      const hit = (await substituter.lookup(definitionKey, signal)) ?? (await substituter.lookup(key, signal))
-      if (!hit) continue
-      const workspace = await store.workspace()
-      try {
-        await hit.apply(workspace, signal, (done) =>
-          emit({ type: 'progress', target: node.target, stage: node.name, done, unit: 'bytes' }),
-        )
-        const object = await store.publish({
-          workspace,
-          key,
-          definitionKey,
-          name: derivation.stage.name,
-          manifest,
-          declared: new Map(),
-          inputs: [...inputs.values()].map((input) => input.digest),
-          ms: Math.round(performance.now() - started),
-        })
-        if (object.digest !== hit.digest) continue
-        this.done(node, 'substituted', `it was found in ${hit.origin}`, started)
-        return object
-      } finally {
-        await store.discard(workspace)
-      }
-    }
-    return undefined
+  private buildAgain(node: Node, work: Work, first: StoredObject): Promise<void> {
+    return this.inPool(node, () => compareRebuild(this.options, node, work, first))
   }
 
-  factsOf(nodes: Map<Derivation, Node>, derivation: Derivation): Promise<Facts> {
+  /** After a failure nothing new begins, unless the user asked to go on. */
+  inPool<T>(node: Node, work: () => Promise<T>): Promise<T> {
+    return this.pools.use(node.derivation.stage.pool ?? 'cpu', async () => {
+      if (this.options.signal.aborted) throw interrupted(node)
+      if (this.failure && !this.options.keepGoing) throw this.failure
+      return work()
+    })
+  }
+
+  /** Tells of a failure once, where it happened; the same error then ends all that depends on it. */
+  fail(node: Node, error: unknown, key?: Key): FleetsieError {
+    const { emit, signal, store } = this.options
+    const known = error instanceof FleetsieError
+    const failure = !known && signal.aborted ? interrupted(node) : toFleetsieError(error)
+    if (this.reported.has(failure)) return failure
+    this.reported.add(failure)
+    this.failure ??= failure
+    const { code, message } = failure
+    const log = key === undefined ? undefined : store.log(key)
+    const told = { type: 'failed', target: node.target, stage: node.name, code, message } as const
+    emit(log === undefined ? told : { ...told, log })
+    return failure
+  }
+
+  factsOf(nodes: Nodes, derivation: Derivation): Promise<Facts> {
     const known = this.facts.get(derivation)
     if (known) return known
-    const promise = collectFacts(derivation, this.factsHost(nodes.get(derivation)!))
+    const node = nodes.get(derivation)!
+    const promise = collectFacts(derivation, this.factsHost(node)).catch((error: unknown) => {
+      throw this.fail(node, error)
+    })
     this.facts.set(derivation, promise)
     return promise
   }
@@ -298,18 +290,19 @@ export class Build {
     this.options.emit({ type: 'note', target: node.target, stage: node.name, message })
   }
 
-  private mayLookUp(derivation: Derivation): boolean {
+  mayLookUp(derivation: Derivation): boolean {
     const { noCache } = this.options
     return noCache === undefined || (noCache !== true && !noCache.has(derivation.stage.name))
   }
 
-  private cachedReason(nodes: Map<Derivation, Node>, node: Node, key: Key, manifest: Manifest): string {
+  cachedReason(nodes: Nodes, node: Node, key: Key, manifest: Manifest): string {
     const previous = this.options.store.previousRun(node.target, node.name)
-    if (previous === undefined || previous.key === key) return 'nothing changed'
+    if (previous?.key === key) return 'nothing changed'
+    if (previous === undefined) return 'it was built before with the same inputs'
     return `built before with the same inputs; since the last run ${because(previous.manifest, manifest, inputNames(nodes, node.derivation))}`
   }
 
-  private buildReason(nodes: Map<Derivation, Node>, node: Node, key: Key, manifest: Manifest): string {
+  buildReason(nodes: Nodes, node: Node, key: Key, manifest: Manifest): string {
     const { store } = this.options
     if (!this.mayLookUp(node.derivation)) return '--no-cache'
     const tombstone = store.tombstone(key)
@@ -333,28 +326,10 @@ export class Build {
     const ms = Math.round(performance.now() - started)
     this.options.emit({ type: 'stage', target: node.target, stage: node.name, action, because: reason, ms })
   }
-
-  /** The files of a target that ends in a build stage: they stay in the store. */
-  private async listArtifacts(folder: string): Promise<Artifact[]> {
-    const names = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile())
-    const paths = names.map((entry) => join(folder, entry.name)).sort()
-    const { store } = this.options
-    return Promise.all(paths.map(async (path) => ({ path, sha256: await store.sha256(path), kind: 'file' })))
-  }
-
-  /** With --keep-going, the rest of a target's graph is built although `root` has failed. */
-  async rest(nodes: Map<Derivation, Node>, root: Derivation): Promise<void> {
-    await Promise.allSettled(
-      topological(root)
-        .filter((derivation) => derivation.stage.kind === 'build')
-        .map((derivation) => this.resolve(nodes, derivation)),
-    )
-  }
 }
 
-/** Which stage stands at each place among a derivation's options. */
-export function inputNames(nodes: Map<Derivation, Node>, derivation: Derivation): InputNames {
-  return new Map(inputsOf(derivation).map((input) => [input.label, nodes.get(input.derivation)!.name]))
+function interrupted(node: Node): FleetsieError {
+  return new FleetsieError('E_INTERRUPTED', `${node.name} was interrupted`)
 }
 
 /** Like Promise.all, but waits for all before it fails, so that nothing runs on unseen. */

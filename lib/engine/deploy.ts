@@ -1,49 +1,64 @@
 /** Deploy stages: look at what is there, apply only what differs, remember what was applied. */
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { FleetsieError, toFleetsieError } from '../errors.ts'
-import { type Build, inputNames, type Node } from './build.ts'
+import { FleetsieError } from '../errors.ts'
+import type { Build } from './build.ts'
 import type { Artifact } from './events.ts'
 import { because } from './explain.ts'
 import { inputsOf } from './graph.ts'
+import type { Manifest } from './manifest.ts'
+import { inputNames, type Node, type Nodes } from './nodes.ts'
 import { commonContext } from './run-stage.ts'
-import type { DeployContext, Deployed, Derivation } from './stage.ts'
+import type { DeployContext, Deployed, Derivation, Key } from './stage.ts'
 import type { StoredObject } from './store/types.ts'
 
 /** Makes what lies outside the store equal to the inputs of `root`, a deploy stage. */
-export async function deploy(
-  build: Build,
-  nodes: Map<Derivation, Node>,
-  root: Derivation,
-): Promise<Artifact[]> {
-  const { store, cwd } = build.options
+export async function deploy(build: Build, nodes: Nodes, root: Derivation): Promise<Artifact[]> {
+  const { store, cwd, emit } = build.options
   const node = nodes.get(root)!
   const { manifest, key, facts } = await build.contentKey(nodes, root)
   const looked = performance.now()
-  const id = `${cwd} ${node.target} ${node.name}`
-  const last = store.deployment(id)
-  const missing = last?.key === key ? await firstChanged(build, last.files) : undefined
-  if (last?.key === key && missing === undefined) {
+  const reason = await deployReason(build, nodes, node, key, manifest)
+  if (reason === undefined) {
     build.done(node, 'unchanged', 'nothing changed', looked)
-    return artifacts(cwd, last.files)
+    return artifacts(cwd, store.deployment(deploymentId(build, node))?.files ?? [])
   }
 
   const inputs = new Map<Derivation, StoredObject>()
   for (const { derivation } of inputsOf(root)) inputs.set(derivation, await build.realise(nodes, derivation))
-  const reason =
-    missing ?? because(store.previousRun(node.target, node.name)?.manifest, manifest, inputNames(nodes, root))
-  const started = performance.now()
-  build.options.emit({ type: 'start', target: node.target, stage: node.name, because: reason })
-  const files = await apply(build, node, inputs, facts.sources)
-  store.recordRun(node.target, node.name, key, manifest)
-  store.recordDeployment(id, key, files)
-  store.setRoot(
-    `${cwd} ${node.target}`,
-    [...inputs.values()].map((input) => input.digest),
-    cwd,
-  )
-  build.done(node, 'applied', reason, started)
+  const files = await build.inPool(node, async () => {
+    const started = performance.now()
+    emit({ type: 'start', target: node.target, stage: node.name, because: reason })
+    const files = await apply(build, node, inputs, facts.sources)
+    store.recordRun(node.target, node.name, key, manifest)
+    store.recordDeployment(deploymentId(build, node), key, files)
+    const digests = [...inputs.values()].map((input) => input.digest)
+    store.setRoot(`${cwd} ${node.target}`, digests, cwd)
+    build.done(node, 'applied', reason, started)
+    return files
+  })
   return artifacts(cwd, files)
+}
+
+/** Why a deploy stage has to be applied; undefined when all is as it was left. */
+export async function deployReason(
+  build: Build,
+  nodes: Nodes,
+  node: Node,
+  key: Key,
+  manifest: Manifest,
+): Promise<string | undefined> {
+  const { store, cwd } = build.options
+  const last = store.deployment(deploymentId(build, node))
+  if (last?.key === key) return firstChanged(build, last.files)
+  const before = store.previousRun(node.target, node.name)
+  // The store knows it from another folder.
+  if (last === undefined && before?.key === key) return `it was never applied in ${cwd}`
+  return because(before?.manifest, manifest, inputNames(nodes, node.derivation))
+}
+
+function deploymentId(build: Build, node: Node): string {
+  return `${build.options.cwd} ${node.target} ${node.name}`
 }
 
 async function apply(
@@ -58,21 +73,13 @@ async function apply(
   const workspace = await store.workspace()
   // A deploy stage may handle secrets, so what it prints is not kept in a log.
   const context: DeployContext<Record<string, unknown>> = {
-    ...commonContext(build, node, inputs, sources, workspace.tmp, () => {}),
+    ...commonContext(build.options, node, inputs, sources, workspace.tmp, () => {}),
     cwd,
   }
   try {
     return await stage.apply(context)
   } catch (error) {
-    const failure = toFleetsieError(error)
-    build.options.emit({
-      type: 'failed',
-      target: node.target,
-      stage: node.name,
-      code: failure.code,
-      message: failure.message,
-    })
-    throw failure
+    throw build.fail(node, error)
   } finally {
     await store.discard(workspace)
   }

@@ -90,7 +90,12 @@ async function runOnce(
   const stop = (): void => {
     if (pid === undefined) return
     killGroup(pid, 'SIGTERM')
-    force ??= setTimeout(() => killGroup(pid, 'SIGKILL'), graceMs)
+    force ??= setTimeout(() => {
+      killGroup(pid, 'SIGKILL')
+      // Who left the group may hold the other ends of these: nobody waits for that.
+      child.stdout?.destroy()
+      child.stderr?.destroy()
+    }, graceMs)
   }
   bound.signal?.addEventListener('abort', stop, { once: true })
   const timer = options.timeout

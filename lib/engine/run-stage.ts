@@ -1,33 +1,31 @@
 /** One run of a stage: a work folder, a pinned environment, a log that is kept, and the output published. */
 
-import { once } from 'node:events'
+import { AssertionError } from 'node:assert'
 import { createWriteStream } from 'node:fs'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
-import type { Build, Node } from './build.ts'
+import type { BuildOptions } from './build-options.ts'
 import { firstDifference } from './difference.ts'
 import { replaceInputs } from './graph.ts'
 import type { Manifest } from './manifest.ts'
+import type { Node } from './nodes.ts'
 import { runner } from './process.ts'
 import type { BuildContext, Derivation, FileDigest, Key, Source } from './stage.ts'
 import type { StoredObject, Workspace } from './store/types.ts'
 
-interface Work {
+export interface Work {
   key: Key
+  definitionKey: Key
   manifest: Manifest
+  sources: readonly Source[]
   inputs: Map<Derivation, StoredObject>
 }
 
 /** Runs a build stage and publishes what it made. A stage that fails leaves its log and nothing else. */
-export async function runStage(
-  build: Build,
-  node: Node,
-  work: Work & { definitionKey: Key },
-): Promise<StoredObject> {
-  const { store } = build.options
+export async function runStage(options: BuildOptions, node: Node, work: Work): Promise<StoredObject> {
   const started = performance.now()
-  return inWorkspace(build, work.key, async (workspace) => {
-    const declared = await execute(build, node, work, workspace)
-    return store.publish({
+  return inWorkspace(options, work.key, async (workspace) => {
+    const declared = await execute(options, node, work, workspace)
+    return options.store.publish({
       workspace,
       key: work.key,
       definitionKey: work.definitionKey,
@@ -42,13 +40,13 @@ export async function runStage(
 
 /** Runs a stage once more and fails with E_NOT_REPRODUCIBLE when the result is not the same bytes. */
 export async function compareRebuild(
-  build: Build,
+  options: BuildOptions,
   node: Node,
   work: Work,
   first: StoredObject,
 ): Promise<void> {
-  await inWorkspace(build, work.key, async (workspace) => {
-    await execute(build, node, work, workspace)
+  await inWorkspace(options, work.key, async (workspace) => {
+    await execute(options, node, work, workspace)
     const difference = await firstDifference(first.path, workspace.out)
     if (difference === undefined) return
     throw new FleetsieError('E_NOT_REPRODUCIBLE', `${node.name} is not reproducible: ${difference}`, {
@@ -58,16 +56,16 @@ export async function compareRebuild(
 }
 
 async function inWorkspace<T>(
-  build: Build,
+  { store, debugShell }: BuildOptions,
   key: Key,
   work: (workspace: Workspace) => Promise<T>,
 ): Promise<T> {
-  const { store, debugShell } = build.options
   const workspace = await store.workspace()
   try {
     return await work(workspace)
   } catch (error) {
-    await store.keepFailedLog(workspace, key)
+    // The reason why a stage failed matters more than its log: a full disk may be behind both.
+    await store.keepFailedLog(workspace, key).catch(() => {})
     if (debugShell && toFleetsieError(error).code !== 'E_INTERRUPTED') await debugShell(workspace.folder)
     throw error
   } finally {
@@ -76,7 +74,7 @@ async function inWorkspace<T>(
 }
 
 async function execute(
-  build: Build,
+  options: BuildOptions,
   node: Node,
   work: Work,
   workspace: Workspace,
@@ -85,31 +83,45 @@ async function execute(
   if (stage.kind !== 'build') throw new FleetsieError('E_BUG', `${stage.name} is no build stage`)
   const declared = new Map<string, FileDigest>()
   const log = createWriteStream(workspace.log, { flags: 'a' })
+  // Where a full disk takes no log, it takes no output either: that is what the stage will fail for.
+  log.on('error', () => {})
+  const closed = new Promise<void>((resolve) => log.once('close', () => resolve()))
   try {
-    const facts = await build.factsOf(new Map([[node.derivation, node]]), node.derivation)
     const context: BuildContext<Record<string, unknown>> = {
-      ...commonContext(build, node, work.inputs, facts.sources, workspace.tmp, (text) => log.write(text)),
+      ...commonContext(options, node, work.inputs, work.sources, workspace.tmp, (text) => log.write(text)),
       out: workspace.out,
       declare: (name, digest) => declared.set(name, digest),
     }
-    await stage.run(context)
+    await stage.run(context).catch((error: unknown) => {
+      throw thrownBy(node, error, context.log)
+    })
     return declared
   } finally {
     log.end()
-    await once(log, 'close')
+    await closed
   }
+}
+
+/** A stage of the user's own need not know our errors: what it throws on purpose is its failure, no fault of ours. */
+function thrownBy(node: Node, error: unknown, log: (line: string) => void): FleetsieError {
+  const failure = toFleetsieError(error)
+  if (failure.code !== 'E_BUG') return failure
+  log(error instanceof Error ? (error.stack ?? error.message) : String(error))
+  const mistakes = [TypeError, RangeError, ReferenceError, SyntaxError, AssertionError]
+  if (mistakes.some((mistake) => error instanceof mistake)) return failure
+  return new FleetsieError('E_STAGE', `${node.name}: ${failure.message}`, { cause: error })
 }
 
 /** What build and deploy stages see alike. */
 export function commonContext(
-  build: Build,
+  build: BuildOptions,
   node: Node,
   inputs: Map<Derivation, StoredObject>,
   sources: readonly Source[],
   tmp: string,
   log: (text: string) => void,
 ) {
-  const { emit, epoch, signal } = build.options
+  const { emit, epoch, signal } = build
   const { target, name: stage, derivation } = node
   const options = replaceInputs(derivation.options, (input) => {
     const { path, digest } = inputs.get(input)!

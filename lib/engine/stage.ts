@@ -135,7 +135,10 @@ export class Derivation {
 
 /** Schema of an option that takes what another stage makes. */
 export const input = () =>
-  v.custom<Derivation>((value) => value instanceof Derivation, 'takes the result of another stage')
+  v.custom<Derivation>(
+    (value) => value instanceof Derivation && value.stage.kind === 'build',
+    'takes the result of a build stage',
+  )
 
 export type StageFunction<S extends OptionsSchema> = ((options: v.InferInput<S>) => Derivation) & {
   stage: Stage

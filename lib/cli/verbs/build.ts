@@ -1,9 +1,11 @@
 /** `build`: makes the artifacts of targets. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { Build, type BuildOptions } from '../../engine/build.ts'
+import { Build } from '../../engine/build.ts'
+import type { BuildOptions } from '../../engine/build-options.ts'
 import type { Artifact } from '../../engine/events.ts'
 import { topological } from '../../engine/graph.ts'
+import { buildTarget } from '../../engine/target.ts'
 import { FleetsieError, toFleetsieError } from '../../errors.ts'
 import type { Session } from '../session.ts'
 import { sourceDateEpoch } from '../source-date-epoch.ts'
@@ -49,7 +51,7 @@ export async function build(session: Session, names: string[], options: BuildVer
 
 /** All targets over the same pools. The first failure is the one that is reported. */
 async function runAll(session: Session, build: Build, targets: Target[]): Promise<void> {
-  const results = await Promise.allSettled(targets.map(({ name, root }) => build.target(name, root)))
+  const results = await Promise.allSettled(targets.map(({ name, root }) => buildTarget(build, name, root)))
   const done: { target: Target; artifacts: Artifact[] }[] = []
   let failure: FleetsieError | undefined
   results.forEach((result, index) => {
