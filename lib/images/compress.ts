@@ -6,16 +6,15 @@ import { type FileHandle, open, stat } from 'node:fs/promises'
 import type { Run } from '../engine/process.ts'
 import { FleetsieError, inFile } from '../errors.ts'
 import type { ReadAt } from '../formats/random-access.ts'
-import { blockHeader, maxBlockHeaderSize, parseBlockHeader } from '../formats/xz/block-header.ts'
-import { type CheckId, checkSize } from '../formats/xz/check.ts'
+import type { CheckId } from '../formats/xz/check.ts'
 import { cut, type StockIndex } from '../formats/xz/cut.ts'
-import { damaged } from '../formats/xz/damage.ts'
 import { readFileIndex } from '../formats/xz/file-index.ts'
-import { encodeIndex, type IndexRecord, padding } from '../formats/xz/index-field.ts'
+import { encodeIndex, type IndexRecord } from '../formats/xz/index-field.ts'
 import { streamFooter, streamHeader } from '../formats/xz/stream.ts'
 import { encodePieces } from './encode-pieces.ts'
 import { readerOf, readRange } from './feed.ts'
 import { HashedFile } from './hashed-file.ts'
+import { sizedBlock } from './sized-block.ts'
 
 export interface CompressOptions {
   /** The raw image. */
@@ -83,26 +82,16 @@ export async function compressImage(options: CompressOptions): Promise<Compresse
   }
 }
 
-/** Copies a block. Its header gets both sizes, with which `xz -T0` and others decode in parallel. */
 async function copyBlock(
   out: HashedFile,
   read: ReadAt,
   block: { offset: number; unpadded: number; uncompressed: number },
   check: CheckId,
 ): Promise<IndexRecord> {
-  const { offset, unpadded, uncompressed } = block
-  const old = parseBlockHeader(await read(offset, Math.min(maxBlockHeaderSize, unpadded)), offset)
-  const compressedSize = unpadded - old.size - checkSize(check)
-  const differs =
-    compressedSize <= 0 ||
-    (old.compressedSize ?? compressedSize) !== compressedSize ||
-    (old.uncompressedSize ?? uncompressed) !== uncompressed
-  if (differs) throw damaged('a block header and the index differ', offset)
-  const header = blockHeader({ compressedSize, uncompressedSize: uncompressed, filters: old.filters })
+  const { header, rest, record } = await sizedBlock(read, block, check)
   await out.write(header)
-  const rest = unpadded + padding(unpadded) - old.size
-  for await (const bytes of readRange(read, offset + old.size, rest)) await out.write(bytes)
-  return { unpadded: unpadded - old.size + header.length, uncompressed }
+  for await (const bytes of readRange(read, rest.offset, rest.length)) await out.write(bytes)
+  return record
 }
 
 async function copyOnlyBlock(

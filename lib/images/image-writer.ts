@@ -1,4 +1,4 @@
-/** Writes a disk image that comes in pieces, in any order: sparse, each chunk hashed once. */
+/** Writes a disk image that comes in pieces, or follows a program that writes it: sparse, each chunk hashed once. */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { FleetsieError } from '../errors.ts'
@@ -21,8 +21,8 @@ interface OpenChunk {
 }
 
 /**
- * Each byte is to be written exactly once. A chunk is kept in memory until it is whole, so that whoever writes
- * in several places at once should go forward in each.
+ * Each byte is to be written exactly once, in any order. A chunk is kept in memory until it is whole, so that
+ * whoever writes in several places at once should go forward in each.
  */
 export class ImageWriter {
   readonly #file: FileHandle
@@ -30,6 +30,7 @@ export class ImageWriter {
   readonly #spare: Buffer[] = []
   readonly #waiting = new Set<Promise<void>>()
   readonly #chunks: (string | null)[] = []
+  #followed = 0
   #failure: Error | undefined
 
   private constructor(file: FileHandle) {
@@ -38,7 +39,7 @@ export class ImageWriter {
 
   /** Makes the file, which must not be there yet. */
   static async create(path: string): Promise<ImageWriter> {
-    return new ImageWriter(await open(path, 'wx'))
+    return new ImageWriter(await open(path, 'wx+'))
   }
 
   /** Takes a copy of `bytes`. When `behind` is true afterwards, wait for `caughtUp()`. */
@@ -56,19 +57,41 @@ export class ImageWriter {
     }
   }
 
-  /** The same as writing that many zeros. */
-  writeZeros(offset: number, length: number): void {
-    for (let done = 0; done < length; ) {
-      const at = offset + done
-      const part = Math.min(length - done, chunkSize - (at % chunkSize))
-      const index = Math.floor(at / chunkSize)
-      if (part === chunkSize && this.#chunks[index] === undefined && !this.#open.has(index)) {
-        this.#chunks[index] = null
-      } else {
-        this.write(at, zeroChunk.subarray(0, part))
+  /** The file itself, for a program that writes the whole image, from its start to its end. */
+  get fd(): number {
+    return this.#file.fd
+  }
+
+  /** What such a program has written so far, bytes. A hole at the end counts only when something follows it. */
+  async written(): Promise<number> {
+    return (await this.#file.stat()).size
+  }
+
+  /** Hashes what such a program has written below `end`, chunk by whole chunk; the rest of a chunk at the image's end. */
+  async follow(end: number, imageSize: number): Promise<void> {
+    const bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(chunkSize)
+    for (; this.#followed < end; ) {
+      const index = this.#followed / chunkSize
+      const length = Math.min(chunkSize, imageSize - this.#followed)
+      if (this.#followed + length > end) break
+      if (this.#chunks[index] === undefined) {
+        const chunk = bytes.subarray(0, length)
+        for (let done = 0; done < length; ) {
+          const { bytesRead } = await this.#file.read(chunk, done, length - done, this.#followed + done)
+          if (bytesRead === 0) throw new FleetsieError('E_BUG', `the image ends before byte ${end}`)
+          done += bytesRead
+        }
+        this.#chunks[index] = chunkDigest(chunk)
       }
-      done += part
+      this.#followed += length
     }
+    this.#recycle(bytes)
+  }
+
+  /** Says that a range that a program writes holds nothing but zeros: reading a hole costs as much as reading data. */
+  markZeros(offset: number, length: number): void {
+    const end = Math.floor((offset + length) / chunkSize)
+    for (let i = Math.ceil(offset / chunkSize); i < end; i++) this.#chunks[i] = null
   }
 
   /** Whether the disk lags so far behind that whoever writes should wait. */
@@ -122,12 +145,12 @@ export class ImageWriter {
 
   #complete(index: number, bytes: Buffer): void {
     this.#open.delete(index)
-    if (bytes.equals(zeroChunk.subarray(0, bytes.length))) {
-      this.#chunks[index] = null
+    const digest = chunkDigest(bytes)
+    this.#chunks[index] = digest
+    if (digest === null) {
       this.#recycle(bytes)
       return
     }
-    this.#chunks[index] = createHash('sha256').update(bytes).digest('hex')
     const written = this.#put(index * chunkSize, bytes)
       .catch((error: Error) => {
         this.#failure ??= error
@@ -148,4 +171,9 @@ export class ImageWriter {
   #recycle(bytes: Buffer): void {
     if (bytes.length === chunkSize && this.#spare.length < maxWaiting) this.#spare.push(bytes)
   }
+}
+
+function chunkDigest(bytes: Buffer): string | null {
+  if (bytes.equals(zeroChunk.subarray(0, bytes.length))) return null
+  return createHash('sha256').update(bytes).digest('hex')
 }

@@ -382,6 +382,8 @@ for (const [name, file] of Object.entries(small)) {
     assert.ok(expected.disk.equals(noise))
     const { blocks } = expected.manifest.xz!
     const [, second, third] = blocks
+    const header = `\\(byte (${second!.offset}|${second!.offset + 1})\\)`
+    const inSecond = new RegExp(`: block 2, bytes ${second!.offset} to \\d+$|${header}$`)
     // Block header, first and last byte of the data, padding and check of the second block, and some between.
     const spots = [
       second!.offset,
@@ -393,11 +395,7 @@ for (const [name, file] of Object.entries(small)) {
     for (let at = second!.offset + 40; at < third!.offset; at += 997) spots.push(at)
     for (const at of spots) {
       const bit = at * 8 + (at % 8)
-      await assert.rejects(
-        run('i.xz', flip(file, bit)),
-        damage('i.xz', /: block 2, bytes \d+ to \d+$/),
-        `bit ${bit}`,
-      )
+      await assert.rejects(run('i.xz', flip(file, bit)), damage('i.xz', inSecond), `bit ${bit}`)
     }
   })
 }

@@ -1,6 +1,7 @@
 /** The image object: its manifest, and the file written sparsely from pieces in any order. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { writeSync } from 'node:fs'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,16 +69,30 @@ test('pieces in any order and of any length give the same file and manifest', as
   }
 })
 
-test('zeros that are announced are as good as zeros that are written', async () => {
-  const content = await written(3 * chunkSize, (writer) => {
-    writer.write(0, Buffer.alloc(1000, 1))
-    writer.writeZeros(1000, 2 * chunkSize)
-    writer.write(1000 + 2 * chunkSize, Buffer.alloc(chunkSize - 1000))
+test('a file that a program writes is followed chunk by chunk, and known zeros are not read', async () => {
+  const content = await written(image.length, async (writer) => {
+    writer.markZeros(4 * chunkSize - 100, chunkSize + 100)
+    for (let at = 0; at < image.length; at += 600_000) {
+      writeSync(writer.fd, image, at, Math.min(600_000, image.length - at), at)
+      await writer.follow(await writer.written(), image.length)
+    }
   })
-  const expected = Buffer.alloc(3 * chunkSize)
-  expected.fill(1, 0, 1000)
-  assert.deepEqual(content.chunks, chunksOf(expected))
-  assert.equal((await stat(content.file)).size, expected.length)
+  assert.deepEqual(content.chunks, chunksOf(image))
+})
+
+test('marked zeros count only where they fill a chunk', async () => {
+  const content = await written(3 * chunkSize, async (writer) => {
+    const bytes = Buffer.alloc(3 * chunkSize)
+    bytes.fill(1, 0, 1000)
+    bytes.fill(1, 2 * chunkSize + 1000)
+    writeSync(writer.fd, bytes)
+    writer.markZeros(1000, 2 * chunkSize)
+    await writer.follow(bytes.length, bytes.length)
+  })
+  assert.deepEqual(
+    content.chunks.map((chunk) => chunk === null),
+    [false, true, false],
+  )
 })
 
 test('the digest is a sha256 over sha256 sums, zeros for a chunk of zeros', () => {
