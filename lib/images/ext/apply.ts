@@ -10,7 +10,7 @@ import { type MergedNode, MergedTree } from '../tree/merged.ts'
 import { Staging } from '../tree/staging.ts'
 import { type Window, withWindow } from '../window.ts'
 import { byNumber, here } from './addresses.ts'
-import { assertEditable, fsckExt } from './check.ts'
+import { assertEditable, assertPossible, fsckExt } from './check.ts'
 import { type Command, Debugfs, fitsFile } from './debugfs.ts'
 import { dyingInodes, unshareCommands } from './dying.ts'
 import { fieldCommands, type Placed, wantedInodes, XattrValues, xattrCommands } from './finish.ts'
@@ -54,8 +54,11 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
 
   const diff = diffTree(tree)
   if (diff.folders.length === 0 && diff.restyled.length === 0) return
+  assertPossible(before, diff, what)
   assertRoom(before, diff, what)
-  const debugfs = new Debugfs(run, device, tmp, epoch)
+  // A time of deletion below the count of inodes looks like a link of the orphan list to e2fsck, and 0 like none.
+  const now = Math.max(epoch, before.superblock.inodes + 1)
+  const debugfs = new Debugfs(run, device, tmp, now)
   await debugfs.edit(unshareCommands(before, dyingInodes(before, diff)))
   const plan = planExt(new ExtReader(window), diff, staging, tmp)
   await removeOddNames(debugfs, plan)

@@ -1,6 +1,11 @@
 /** Whether an ext filesystem may be edited, and whether it is sound: e2fsck judges. */
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
+import type { Creation, Diff } from '../tree/diff.ts'
+import type { MergedNode } from '../tree/merged.ts'
+import { shown } from '../volume.ts'
+import { inodeFlags } from './inode.ts'
+import type { ExtReader } from './reader.ts'
 import { incompat, roCompat, type Superblock } from './superblock.ts'
 
 const clean = 0x1
@@ -57,4 +62,26 @@ export async function fsckExt(
   }
   const details = fault.hint === undefined ? {} : { hint: fault.hint }
   throw new FleetsieError(fault.code, `${fault.what} does not pass e2fsck -fn:\n${said}`, details)
+}
+
+const maxLinks = 65_000
+
+/** What only the whole diff shows. Fails with E_INPUT or E_UNSUPPORTED. */
+export function assertPossible(reader: ExtReader, diff: Diff, what: string): void {
+  for (const { id } of diff.folders) {
+    if (reader.inode(id).flags & inodeFlags.casefold) {
+      throw new FleetsieError(
+        'E_UNSUPPORTED',
+        `${what}: the folder with inode ${id} ignores case, which debugfs does not`,
+      )
+    }
+  }
+  const links = new Map<MergedNode, number>()
+  const count = ({ name, node, below }: Creation): void => {
+    links.set(node, (links.get(node) ?? 0) + 1)
+    if (links.get(node)! > maxLinks)
+      throw new FleetsieError('E_INPUT', `${shown(name)} is one of more than ${maxLinks} links to one file`)
+    below.forEach(count)
+  }
+  for (const { creations } of diff.folders) creations.forEach(count)
 }

@@ -33,14 +33,14 @@ export class Debugfs {
   private readonly run: Run
   private readonly device: string
   private readonly tmp: string
-  private readonly epoch: number
+  private readonly now: number
 
-  /** `device` as debugfs takes it, relative to `tmp`, where it runs. */
-  constructor(run: Run, device: string, tmp: string, epoch: number) {
+  /** `device` as debugfs takes it, relative to `tmp`, where it runs. `now`: what it takes for the time, not 0. */
+  constructor(run: Run, device: string, tmp: string, now: number) {
     this.run = run
     this.device = device
     this.tmp = tmp
-    this.epoch = epoch
+    this.now = now
   }
 
   /** Runs commands that fit into a file, in one process. */
@@ -75,9 +75,8 @@ export class Debugfs {
     const heard = new Listener()
     const { stderr } = await this.run('debugfs', [...args, this.device], {
       cwd: this.tmp,
-      // 0 means "not said" to libext2fs.
       env: {
-        E2FSPROGS_FAKE_TIME: `${Math.max(this.epoch, 1)}`,
+        E2FSPROGS_FAKE_TIME: `${this.now}`,
         DEBUGFS_PAGER: '__none__',
         PAGER: '__none__',
       },
@@ -120,7 +119,7 @@ class Listener {
 function failed(said: string[], command: Command | undefined): FleetsieError {
   const text = said.slice(0, 8).join('\n')
   const where = command ? ` at \`${shown(line(command)).slice(0, 200)}\`` : ''
-  if (/could not allocate (block|inode)|no space|no free space|not enough space/i.test(text)) {
+  if (/could not allocate (block|inode)/i.test(text)) {
     return new FleetsieError('E_TOO_SMALL', `the filesystem became full${where}:\n${text}`, {
       hint: 'give the image more room with the option `grow`',
     })

@@ -2,6 +2,7 @@
 import { FleetsieError } from '../../errors.ts'
 import type { Diff } from '../tree/diff.ts'
 import { Fingerprinter } from '../tree/fingerprint.ts'
+import { assertRunning } from '../tree/merge.ts'
 import type { MergedNode } from '../tree/merged.ts'
 import { shown } from '../volume.ts'
 import { type Placed, timeOf, type Wanted } from './finish.ts'
@@ -31,7 +32,7 @@ export async function verifyExt(given: Verify): Promise<void> {
   verifyNames(given, wrong)
   const named = new Map(given.placed.map(({ creation }) => [creation.node, creation.name]))
   for (const wanted of given.wanted) {
-    given.signal?.throwIfAborted()
+    assertRunning(given.signal)
     const name = named.get(wanted.node)
     verifyInode(after, wanted, given.epoch, (why) =>
       wrong(`${name === undefined ? `inode ${wanted.inode}` : shown(name)}: ${why}`),

@@ -6,7 +6,7 @@ import type { ApplyOptions } from '../apply.ts'
 import { partitionName } from '../partition-edit.ts'
 import { type Creation, type Diff, diffTree } from '../tree/diff.ts'
 import { Fingerprinter } from '../tree/fingerprint.ts'
-import { mergeLayers } from '../tree/merge.ts'
+import { assertRunning, mergeLayers } from '../tree/merge.ts'
 import { MergedTree } from '../tree/merged.ts'
 import { Staging } from '../tree/staging.ts'
 import { shown } from '../volume.ts'
@@ -28,7 +28,7 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<void
   await withWindow(disk, partition, 'r+', async (window) => {
     const before = new FatReader(window)
     if (!options.checked) {
-      const hint = `mend it first: fsck.fat on a copy of the partition, bytes ${partition.offset} to ${partition.offset + partition.size}`
+      const hint = mendHint(disk, partition)
       await fsckFat(run, window, before, tmp, { code: 'E_DAMAGED', what, hint })
     }
     const tree = new MergedTree(before)
@@ -43,7 +43,7 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<void
     const mtools = new Mtools(run, tmp, 'disk', partition.offset)
     const edit = new FatEdit({ mtools, window, staging, tmp, epoch: fatTime(epoch) })
     for (const change of diff.folders) {
-      signal?.throwIfAborted()
+      assertRunning(signal)
       await edit.change(before, change)
     }
     const after = new FatReader(window)
@@ -52,6 +52,12 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<void
     })
     await fsckFat(run, window, after, tmp, { code: 'E_STAGE', what: `${what}, just edited,` })
   })
+}
+
+function mendHint(disk: string, { offset, size }: ApplyOptions['partition']): string {
+  const copy = `dd if='${disk}' of=part.img bs=512 skip=${offset / 512} count=${size / 512}`
+  const back = `dd if=part.img of='${disk}' bs=512 seek=${offset / 512} conv=notrunc`
+  return `mend it first: ${copy}; fsck.fat -a part.img; ${back}`
 }
 
 function verify(

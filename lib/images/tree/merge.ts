@@ -10,6 +10,10 @@ import type { Staging } from './staging.ts'
 /** What a filesystem cannot hold; throws E_INPUT. */
 export type CheckEntry = (entry: LayerEntry) => void
 
+export function assertRunning(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new FleetsieError('E_INTERRUPTED', 'applying layers was interrupted')
+}
+
 /** Reads the layers once, in order; contents go to `staging`. */
 export async function mergeLayers(
   tree: MergedTree,
@@ -21,7 +25,7 @@ export async function mergeLayers(
   for (const layer of layers) {
     await inFile(layer, async () => {
       for await (const member of readLayer(createReadStream(layer, { highWaterMark: 1024 * 1024 }))) {
-        signal?.throwIfAborted()
+        assertRunning(signal)
         check(member.entry)
         await apply(tree, member, staging)
       }

@@ -88,7 +88,7 @@ test('two runs give the same bytes, and no time of this day is in them', async (
 
 test('an epoch of zero is a time like any other', async (t) => {
   const bench = await (await Bench.open(t)).ext()
-  const layer = await bench.layer(file('a', 'x'))
+  const layer = await bench.layer(file('a', 'x'), file('gone', 'x'))
   await applyLayers({
     run: bench.run,
     disk: bench.disk,
@@ -97,6 +97,15 @@ test('an epoch of zero is a time like any other', async (t) => {
     epoch: 0,
     tmp: bench.dir,
   })
+  await applyLayers({
+    run: bench.run,
+    disk: bench.disk,
+    partition: bench.partition,
+    layers: [await bench.layer(whiteout('gone'))],
+    epoch: 0,
+    tmp: bench.dir,
+  })
+  await bench.fsck()
   assert.match(await stat(bench, '/a'), /ctime: 0x00000000:00000000[\s\S]*crtime: 0x00000000/)
 })
 
