@@ -1,5 +1,7 @@
 /** The package's front door: everything that a pipeline.ts or a stage of one's own needs. */
 
+/** Schemas of options: the same copy of valibot that checks them. */
+export * as v from 'valibot'
 export * from '../stages/index.ts'
 export { pipeline } from './cli/pipeline.ts'
 export type { Targets } from './cli/project.ts'
@@ -17,3 +19,4 @@ export {
   stage,
 } from './engine/stage.ts'
 export { FleetsieError } from './errors.ts'
+export { type LayerEntry, type LayerInput, writeLayer } from './formats/layer.ts'
