@@ -19,6 +19,8 @@ export interface TarMember {
   /** Of the file; a sparse one's data is less. */
   size: number
   extents?: Extent[]
+  /** Where `content` begins in the archive, bytes. */
+  contentAt: number
   content: AsyncIterable<Buffer>
 }
 
@@ -113,6 +115,7 @@ async function* member(
     name: override(pax, 'GNU.sparse.name') ?? override(pax, 'path') ?? name ?? header.name,
     linkName: override(pax, 'linkpath') ?? linkName ?? header.linkName,
     size: sparse?.size ?? stored,
+    contentAt: source.offset,
     content,
   }
   if (sparse?.extents) file.extents = sparse.extents

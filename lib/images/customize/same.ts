@@ -1,0 +1,73 @@
+/** Whether a file that a run touched is still what the image has. Times do not count. */
+import type { FileHandle } from 'node:fs/promises'
+import { ExtReader } from '../ext/reader.ts'
+import { toBytes, type Volume } from '../volume.ts'
+import { readRange } from './content.ts'
+import { contentOf } from './seed.ts'
+import type { UpperNode } from './upper.ts'
+
+/** `id` is what the image has in the node's place. */
+export async function sameNode(
+  { volume, tar, fat }: { volume: Volume; tar: FileHandle; fat: boolean },
+  node: UpperNode,
+  id: number,
+): Promise<boolean> {
+  const lower = volume.node(id)
+  if (lower.type !== node.type) return false
+  if (!fat) {
+    if (node.type !== 'symlink' && lower.mode !== node.mode) return false
+    if (lower.uid !== node.uid || lower.gid !== node.gid) return false
+    if (volume instanceof ExtReader && !sameXattrs(volume.xattrs(volume.inode(id)), node.xattrs)) return false
+  }
+  switch (node.type) {
+    case 'file':
+      return (
+        lower.size === node.size && (await sameContent(volume, id, readRange(tar, node.contentAt, node.size)))
+      )
+    case 'symlink':
+      return volume.target(id) === toBytes(node.target)
+    case 'character':
+    case 'block': {
+      const device = deviceOf(volume, id)
+      return device?.major === node.major && device.minor === node.minor
+    }
+    default:
+      return true
+  }
+}
+
+/** An overlay of a user namespace does not see trusted.*, and so does not carry it on. */
+function sameXattrs(lower: Map<string, Buffer>, upper: Map<string, Buffer>): boolean {
+  const visible = [...lower].filter(([name]) => !name.startsWith('trusted.'))
+  return visible.length === upper.size && visible.every(([name, value]) => upper.get(name)?.equals(value))
+}
+
+async function sameContent(volume: Volume, id: number, content: AsyncIterable<Buffer>): Promise<boolean> {
+  const pieces = contentOf(volume, id)
+  let rest: Buffer = Buffer.alloc(0)
+  for await (const bytes of content) {
+    for (let at = 0; at < bytes.length; ) {
+      if (rest.length === 0) {
+        const next = pieces.next()
+        if (next.done) return false
+        rest = next.value
+        continue
+      }
+      const length = Math.min(rest.length, bytes.length - at)
+      if (rest.compare(bytes, at, at + length, 0, length) !== 0) return false
+      rest = rest.subarray(length)
+      at += length
+    }
+  }
+  return true
+}
+
+/** Linux, fs/ext4/inode.c, ext4_iget: a device's number is where a file's first blocks would be. */
+function deviceOf(volume: Volume, id: number): { major: number; minor: number } | undefined {
+  if (!(volume instanceof ExtReader)) return undefined
+  const { raw } = volume.inode(id)
+  const old = raw.readUInt32LE(0x28)
+  if (old !== 0) return { major: (old >>> 8) & 0xff, minor: old & 0xff }
+  const wide = raw.readUInt32LE(0x2c)
+  return { major: (wide >>> 8) & 0xfff, minor: (wide & 0xff) | ((wide >>> 12) & 0xfff00) }
+}
