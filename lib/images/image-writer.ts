@@ -67,6 +67,11 @@ export class ImageWriter {
     return (await this.#file.stat()).size
   }
 
+  /** Lengthens the file by a hole. */
+  async extend(size: number): Promise<void> {
+    await this.#file.truncate(size)
+  }
+
   /** Hashes what such a program has written below `end`, chunk by whole chunk; the rest of a chunk at the image's end. */
   async follow(end: number, imageSize: number): Promise<void> {
     const bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(chunkSize)

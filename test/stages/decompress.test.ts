@@ -205,6 +205,15 @@ test('chunks of zeros take no room', async () => {
   assert.ok(blocks * 512 < 4.2 * chunkSize)
 })
 
+test('free space at the end, and nothing but free space, is an image as well', async () => {
+  const half = Buffer.concat([image.subarray(0, 1_000_000), Buffer.alloc(8 * chunkSize - 1_000_000 + 512)])
+  assert.ok((await run('i.xz', xz(['-T1', '--block-size=1500000'], half))).disk.equals(half))
+  const zeros = Buffer.alloc(4 * chunkSize)
+  const { disk, manifest } = await run('i.xz', xz(['-T1', '--block-size=1MiB'], zeros))
+  assert.ok(disk.equals(zeros))
+  assert.deepEqual(manifest.chunks, [null, null, null, null])
+})
+
 interface Bad {
   name: string
   file: string

@@ -66,7 +66,9 @@ async function follow(decoding: Decoding, decoded: Promise<void>, size: number):
     await ended
   }
   await decoded
+  await decoding.writer.extend(size)
   await decoding.writer.follow(size, size)
+  decoding.progress(size, size)
 }
 
 function placed(index: XzFileIndex): PlacedBlock[] {
