@@ -1,4 +1,6 @@
 /** All stages of this package. */
+export { debian } from './debian.ts'
+export { debianPackages } from './debian-packages.ts'
 export { decompress } from './decompress.ts'
 export { fetch } from './fetch.ts'
 export { install } from './install.ts'

@@ -10,7 +10,7 @@ export interface ImageIdentity {
 /** Path to content; a mode where it is not 0644. */
 export type TextFiles = Map<string, { content: string; mode?: number }>
 
-/** Drivers for the disks that a root filesystem may be on. All of Debian's would be an initramfs ten times as large. */
+/** Drivers for what a root filesystem may be on. With all of Debian's the initramfs would be ten times as large. */
 const storage = [
   ...[
     'ahci',
@@ -33,15 +33,30 @@ const storage = [
     'uhci_hcd',
     'xhci_pci',
     'usbhid',
-    'hid_generic',
   ],
-  ...['virtio_blk', 'virtio_mmio', 'virtio_pci', 'virtio_scsi', 'vmw_pvscsi', 'xen_blkfront', 'ext4'],
+  ...[
+    'hid_generic',
+    'virtio_blk',
+    'virtio_mmio',
+    'virtio_pci',
+    'virtio_scsi',
+    'vmw_pvscsi',
+    'xen_blkfront',
+    'ext4',
+  ],
 ]
+
+/** A hook and not a list: what is listed is loaded everywhere, what a hook adds is loaded where udev finds its device. */
+const driversHook = `#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+. /usr/share/initramfs-tools/hook-functions
+manual_add_modules ${storage.join(' ')}
+`
 
 /** What has to be there before the first package is configured. */
 export const seedFiles: TextFiles = new Map([
   ['etc/initramfs-tools/conf.d/fleetsie.conf', { content: 'MODULES=list\nCOMPRESS=zstd\nRESUME=none\n' }],
-  ['usr/share/initramfs-tools/modules.d/fleetsie', { content: `${storage.join('\n')}\n` }],
+  ['etc/initramfs-tools/hooks/fleetsie', { content: driversHook, mode: 0o755 }],
   [
     'etc/dpkg/dpkg.cfg.d/fleetsie',
     {

@@ -38,7 +38,8 @@ export async function writeRootLayer(
     ...folderEntries([...imageLinks.keys()].filter((path) => !files.has(path))),
     ...textEntries(files),
     ...links,
-    ...folderEntries(['boot/firmware/.']),
+    // mmdebstrap leaves /dev out, but the initramfs has to mount it somewhere.
+    ...folderEntries(['dev/.', 'boot/firmware/.']),
   ]
   const taken = new Map<string, string>()
   const capture = async (member: LayerMember): Promise<LayerInput> => {

@@ -1,0 +1,137 @@
+/**
+ * The finished Debian image, built by the pipeline and booted in software emulation: to multi-user with the overlay's
+ * file and the enabled unit; with a USB disk that holds fleetsie/setup, setup has run and the unit is disabled.
+ * FLEETSIE_TEST_DEBIAN_IMAGE (.img.xz or .img) spares the build.
+ */
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { runner } from '../../lib/engine/process.ts'
+import { refreshLock } from '../../lib/images/debian/refresh.ts'
+import { boot, type Machine } from '../helpers/machine.ts'
+import { needs } from '../helpers/needs.ts'
+import { checkout, events, program } from '../helpers/npm-project.ts'
+
+/** Emulated, on a machine that may have other work to do. */
+const patience = 600
+const unit = 'fleetsie-provision.service'
+const motd = 'This device belongs to a fleet'
+
+/** Builds the target; an outdated lock is refreshed in a copy, for the mirror moves on and this test is not about that. */
+async function builtImage(scratch: string): Promise<string> {
+  const given = process.env['FLEETSIE_TEST_DEBIAN_IMAGE']
+  if (given) return given
+  const store = process.env['FLEETSIE_STORE']
+  const build = (cwd: string): ReturnType<typeof program> =>
+    program(process.execPath, ['--import', 'tsx', 'pipeline.ts', 'build', 'debian', '--json'], {
+      cwd,
+      ...(store ? { env: { ...process.env, FLEETSIE_STORE: store } } : {}),
+    })
+  let folder = checkout
+  let ended = await build(folder)
+  if (ended.code === 4 && /no longer has .*fleetsie lock/s.test(ended.stdout)) {
+    folder = join(scratch, 'refreshed')
+    // A link would lead the modules back to the checkout, and with them the folder where relative paths begin.
+    const kept = (source: string): boolean => !/\/(node_modules|\.git|dist|out)$/.test(source)
+    cpSync(checkout, folder, { recursive: true, filter: kept })
+    execFileSync('ln', ['-s', join(checkout, 'node_modules'), join(folder, 'node_modules')])
+    const tmp = mkdtempSync(join(scratch, 'lock-'))
+    await refreshLock(join(folder, 'debian.lock'), { run: runner({ home: tmp }), tmp })
+    ended = await build(folder)
+  }
+  assert.equal(ended.code, 0, ended.stdout.slice(-4000) + ended.stderr)
+  const made = events(ended.stdout).flatMap((event) => (event.type === 'artifacts' ? event.artifacts : []))
+  const image = made.find(({ kind }) => kind === 'image')
+  assert.ok(image, ended.stdout)
+  return join(folder, image.path)
+}
+
+describe('the Debian image boots', { skip: needs('qemu-system-x86_64', 'mcopy', 'mkfs.fat', 'xz') }, () => {
+  let tmp = ''
+  let disk = ''
+  const machines: Machine[] = []
+  const start = (more: readonly string[] = []): Machine => {
+    const machine = boot(disk, more)
+    machines.push(machine)
+    return machine
+  }
+
+  before(async () => {
+    tmp = mkdtempSync(join(tmpdir(), 'fleetsie-test-boot-'))
+    const image = await builtImage(tmp)
+    if (image.endsWith('.img')) {
+      disk = image
+      return
+    }
+    disk = join(tmp, 'disk.img')
+    const xz = spawnSync('sh', ['-c', 'exec xz -dc -T0 -- "$1" >"$2"', 'sh', image, disk])
+    assert.equal(xz.status, 0, String(xz.stderr))
+  })
+  after(async () => {
+    for (const machine of machines) await machine.kill()
+    rmSync(tmp, { recursive: true, force: true })
+  })
+
+  it('to multi-user, where the service looks for a disk, says that there is none, and stays', async () => {
+    const machine = start()
+    await machine.says(/debian login:/, patience)
+    // Ordered after multi-user.target, so that this line says that it has been reached.
+    await machine.says(
+      new RegExp(`no disk with fleetsie/setup within 60 seconds; ${unit} stays enabled`),
+      patience,
+    )
+    assert.doesNotMatch(machine.said, /ordering cycle|emergency mode|Failed to start/)
+    await machine.kill()
+  })
+
+  it('and runs fleetsie/setup of a USB disk as root from its folder, once, and disables the service', async () => {
+    const stick = join(tmp, 'stick.img')
+    execFileSync('mkfs.fat', ['-C', '-n', 'FLEETSIE', stick, '65536'], { stdio: 'pipe' })
+    // Says what it finds; and leaves a witness behind that sees the unit being disabled, and turns the machine off.
+    const setup = `#!/bin/sh
+say() { echo "MARK $*" >/dev/console; }
+say "user $(id -un) in $(basename "$PWD") of $(findmnt -n -o FSTYPE -T .)"
+say "target $(systemctl is-active multi-user.target)"
+say "unit $(systemctl is-enabled ${unit})"
+say "motd $(grep -c '${motd}' /etc/motd)"
+say "beside $(cat beside.txt)"
+echo written >result.txt
+systemd-run --quiet --no-block sh -c 'while systemctl is-enabled --quiet ${unit}; do sleep 1; done
+  echo "MARK witness $(systemctl is-enabled ${unit})" >/dev/console; systemctl poweroff'
+`
+    writeFileSync(join(tmp, 'setup'), setup)
+    writeFileSync(join(tmp, 'beside.txt'), 'here\n')
+    const mtools = (command: string, ...args: string[]): Buffer =>
+      execFileSync(command, ['-i', stick, ...args], {
+        stdio: 'pipe',
+        env: { ...process.env, MTOOLS_SKIP_CHECK: '1' },
+      })
+    mtools('mmd', '::/fleetsie')
+    mtools('mcopy', join(tmp, 'setup'), join(tmp, 'beside.txt'), '::/fleetsie/')
+
+    const usb = ['-device', 'qemu-xhci', '-drive', `if=none,id=stick,format=raw,file=${stick}`]
+    const machine = start([...usb, '-device', 'usb-storage,drive=stick,removable=on'])
+    for (const [what, wanted] of [
+      ['user', 'root in fleetsie of vfat'],
+      ['target', 'active'],
+      ['unit', 'enabled'],
+      ['motd', '1'],
+      ['beside', 'here'],
+      ['witness', 'disabled'],
+    ]) {
+      const [, answer] = await machine.says(new RegExp(`MARK ${what} ([^\\r\\n]*)`), patience)
+      assert.equal(answer, wanted, `what setup says about ${what}`)
+    }
+    assert.match(machine.said, new RegExp(`setup has succeeded; ${unit} is disabled`))
+    await machine.off(patience)
+    mtools('mcopy', '::/fleetsie/result.txt', join(tmp, 'result.txt'))
+    assert.equal(
+      readFileSync(join(tmp, 'result.txt'), 'utf8'),
+      'written\n',
+      'setup could not write to its disk',
+    )
+  })
+})
