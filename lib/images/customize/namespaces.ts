@@ -16,7 +16,7 @@ set -u
 count=$1
 shift
 while [ "$count" -gt 0 ]; do
-  mount -t ext4 -o "ro,noload,nodev,loop,offset=$2,sizelimit=$3" -- "$1" "$4" ||
+  mount -n -t ext4 -o "ro,noload,nodev,loop,offset=$2,sizelimit=$3" -- "$1" "$4" ||
     echo "no loop device for $4: FUSE is tried instead" >&2
   shift 4
   count=$((count - 1))
@@ -40,7 +40,7 @@ child=
 
 # A process that does nothing but keep a user namespace.
 make_namespace() {
-  "$@" &
+  "$@" <&3 >/dev/null &
   holder=$!
   own=$(readlink /proc/self/ns/user)
   while [ "$(readlink "/proc/$holder/ns/user")" = "$own" ]; do
@@ -66,7 +66,7 @@ end() {
 }
 
 step namespace
-make_namespace unshare --user -- cat <&3 >/dev/null
+make_namespace unshare --user -- cat
 nsenter --user="/proc/$holder/ns/user" -- "$@" 3<&- &
 child=$!
 trap 'end' TERM INT HUP
@@ -94,8 +94,8 @@ exit "$code"
 `
 
 /**
- * In the folder of the run. For each partition six arguments: kind (ext, fat), number, mount point, mode and owner of
- * the top folder, image for FUSE; then '--' and the arguments of `inside`. Environment: `inside` as CUSTOMIZE_INSIDE,
+ * In the folder of the run. For each partition seven arguments: kind (ext, fat), number, mount point, mode and owner
+ * of the top folder, offset and size on the disk; then '--' and the arguments of `inside`. Environment: `inside` as CUSTOMIZE_INSIDE,
  * CUSTOMIZE_NETWORK (yes, no), CUSTOMIZE_EMULATOR (a registration, or nothing) and CUSTOMIZE_ARCHITECTURE.
  */
 export const stageScript = `
@@ -112,28 +112,34 @@ overlay() {
     chmod "$2" "$1/up/upper" &&
     tar --extract --file="$1/seed.tar" --directory="$1/up/upper" \\
       --same-owner --same-permissions --numeric-owner --xattrs --xattrs-include='*' &&
-    mount -t overlay -o "userxattr,nodev,lowerdir=$1/lower,upperdir=$1/up/upper,workdir=$1/up/work" overlay "$4"
+    mount -n -t overlay -o "userxattr,nodev,lowerdir=$1/lower,upperdir=$1/up/upper,workdir=$1/up/work" overlay "$4"
 }
 
 numbers=
 while [ "$1" != -- ]; do
-  kind=$1 number=$2 at=$3 mode=$4 owner=$5 image=$6
-  shift 6
+  kind=$1 number=$2 at=$3 mode=$4 owner=$5 offset=$6 size=$7
+  shift 7
   numbers="$numbers $number"
   if [ "$kind" = ext ]; then
     step lower
-    mountpoint -q "$number/lower" || fuse2fs -o ro,allow_other,nodev "$image" "$number/lower" >&2
+    mountpoint -q "$number/lower" || {
+      # fuse2fs knows no offset.
+      dd if=disk of="$number/image" bs=1M skip="$offset" count="$size" iflag=skip_bytes,count_bytes \\
+        conv=sparse status=none
+      fuse2fs -o ro,allow_other,nodev "$number/image" "$number/lower" >&2
+    }
     step overlay
     # The folder may lie on an overlay itself, or where no user attributes can be kept.
     overlay "$number" "$mode" "$owner" "root/$at" || {
-      mount -t tmpfs -o mode=755 tmpfs "$number/up"
+      mount -n -t tmpfs -o mode=755 tmpfs "$number/up"
       overlay "$number" "$mode" "$owner" "root/$at"
     }
   else
     step overlay
     mkdir -p "$number/up/upper"
     tar --extract --file="$number/seed.tar" --directory="$number/up/upper" --no-same-owner
-    mount --bind "$number/up/upper" "root/$at"
+    mount -n --bind "$number/up/upper" "root/$at"
+    mount -n -o remount,bind,nosuid,nodev "root/$at"
   fi
 done
 shift
@@ -141,7 +147,7 @@ shift
 if [ -n "$CUSTOMIZE_EMULATOR" ]; then
   step emulator
   mkdir binfmt
-  if mount -t binfmt_misc binfmt_misc binfmt; then
+  if mount -n -t binfmt_misc binfmt_misc binfmt; then
     printf '%s' "$CUSTOMIZE_EMULATOR" >binfmt/register
   else
     # Before Linux 6.7 only the host can have a registration; one that it has already is as good.
@@ -186,43 +192,43 @@ for deb in in/packages/*; do
 done
 
 cd root
-mount -t proc -o nosuid,nodev,noexec proc "$proc"
+mount -n -t proc -o nosuid,nodev,noexec proc "$proc"
 # The host's settings are not the image's.
 for path in sys sysrq-trigger irq bus; do
   [ -e "$proc/$path" ] || continue
-  mount --bind "$proc/$path" "$proc/$path"
-  mount -o remount,bind,ro,nosuid,nodev,noexec "$proc/$path"
+  mount -n --bind "$proc/$path" "$proc/$path"
+  mount -n -o remount,bind,ro,nosuid,nodev,noexec "$proc/$path"
 done
-mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs "$dev"
+mount -n -t tmpfs -o nosuid,nodev,mode=755 tmpfs "$dev"
 for name in null zero full random urandom tty; do
   : >"$dev/$name"
-  mount --bind "/dev/$name" "$dev/$name"
+  mount -n --bind "/dev/$name" "$dev/$name"
 done
 mkdir "$dev/pts" "$dev/shm"
-mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$dev/pts"
-mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs "$dev/shm"
+mount -n -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$dev/pts"
+mount -n -t tmpfs -o nosuid,nodev,mode=1777 tmpfs "$dev/shm"
 ln -s pts/ptmx "$dev/ptmx"
 ln -s /proc/self/fd "$dev/fd"
 ln -s fd/0 "$dev/stdin"
 ln -s fd/1 "$dev/stdout"
 ln -s fd/2 "$dev/stderr"
-mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs "$run"
+mount -n -t tmpfs -o nosuid,nodev,mode=755 tmpfs "$run"
 mkdir "$run/lock" "$run/fleetsie"
 chmod 1777 "$run/lock"
-mount --bind ../in "$run/fleetsie"
-mount -o remount,bind,ro,nosuid,nodev "$run/fleetsie"
-mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs "$tmp"
+mount -n --bind ../in "$run/fleetsie"
+mount -n -o remount,bind,ro,nosuid,nodev "$run/fleetsie"
+mount -n -t tmpfs -o nosuid,nodev,mode=1777 tmpfs "$tmp"
 if [ "$CUSTOMIZE_NETWORK" = yes ]; then
   case $resolv in
     "$run"/*)
       mkdir -p "\${resolv%/*}"
       cp ../in/resolv.conf "$resolv"
       ;;
-    *) mount --bind ../in/resolv.conf "$resolv" ;;
+    *) mount -n --bind ../in/resolv.conf "$resolv" ;;
   esac
 fi
 # Over the root of this namespace: whoever leaves the chroot is in it again.
-mount --move . /
+mount -n --move . /
 
 # Rights over this namespace only, and none to mount: neither the host's files nor its disks can be reached. The first
 # process stays outside of the chroot, where without sys_ptrace nobody can follow it.

@@ -126,7 +126,13 @@ function attach({ disk, parts }: Sandbox): string[] {
 
 function stageArguments({ kind, partition, at, top }: SandboxPart): string[] {
   const mode = top.mode.toString(8).padStart(4, '0')
-  // `disk` is a link in the folder: libext2fs takes all behind a '?' in a name as options.
-  const image = partition.offset === 0 ? 'disk' : `disk?offset=${partition.offset}`
-  return [kind, `${partition.number}`, at, mode, `${top.uid}:${top.gid}`, image]
+  return [
+    kind,
+    `${partition.number}`,
+    at,
+    mode,
+    `${top.uid}:${top.gid}`,
+    `${partition.offset}`,
+    `${partition.size}`,
+  ]
 }
