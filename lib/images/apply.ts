@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../engine/process.ts'
 import { FleetsieError } from '../errors.ts'
+import { type ByteRange, rangesOnDisk } from './byte-ranges.ts'
 import { applyExt } from './ext/apply.ts'
 import { applyFat } from './fat/apply.ts'
 import { type EditablePartition, partitionName } from './partition-edit.ts'
@@ -25,10 +26,11 @@ export interface ApplyOptions {
 
 /**
  * Edits the partition so that it holds what the layers say. The same image and layers give the same bytes.
+ * Answers with the ranges that may have changed, in order and apart: all else is as it was, and need not be compared.
  * Fails with E_UNSUPPORTED (a filesystem that cannot be edited), E_DAMAGED (it was not sound before),
  * E_INPUT (it cannot hold what a layer has), E_TOO_SMALL, E_STAGE (a tool failed or did not do what it was told).
  */
-export async function applyLayers(options: ApplyOptions): Promise<void> {
+export async function applyLayers(options: ApplyOptions): Promise<ByteRange[]> {
   const { partition } = options
   if (!Number.isSafeInteger(options.epoch) || options.epoch < 0) {
     throw new FleetsieError('E_INPUT', `${options.epoch} is no time: whole seconds since 1970 are needed`)
@@ -39,9 +41,9 @@ export async function applyLayers(options: ApplyOptions): Promise<void> {
       case 'ext2':
       case 'ext3':
       case 'ext4':
-        return await applyExt(options, tmp)
+        return rangesOnDisk(await applyExt(options, tmp), partition.offset)
       case 'vfat':
-        return await applyFat(options, tmp)
+        return rangesOnDisk(await applyFat(options, tmp), partition.offset)
       default:
         throw new FleetsieError(
           'E_UNSUPPORTED',

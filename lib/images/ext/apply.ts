@@ -19,14 +19,15 @@ import { type Plan, planExt } from './plan.ts'
 import { ExtReader } from './reader.ts'
 import { assertRoom } from './space.ts'
 import { settleSuperblock } from './superblock.ts'
+import { blocksBefore, touchedPlaces } from './touched.ts'
 import { verifyExt } from './verify.ts'
 
-/** `tmp` is empty and ours alone. */
-export async function applyExt(options: ApplyOptions, tmp: string): Promise<void> {
-  await withWindow(options.disk, options.partition, 'r+', (window) => edit(options, tmp, window))
+/** `tmp` is empty and ours alone. Answers with what may have changed, as [position, length] in the partition. */
+export async function applyExt(options: ApplyOptions, tmp: string): Promise<[number, number][]> {
+  return withWindow(options.disk, options.partition, 'r+', (window) => edit(options, tmp, window))
 }
 
-async function edit(options: ApplyOptions, tmp: string, window: Window): Promise<void> {
+async function edit(options: ApplyOptions, tmp: string, window: Window): Promise<[number, number][]> {
   const { run, partition, layers, epoch, signal } = options
   const what = partitionName(partition)
   // Through a link of our own: libext2fs takes all behind a '?' in a device's name as options.
@@ -53,14 +54,18 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
   for (const end of both) if (end.status === 'rejected') throw end.reason
 
   const diff = diffTree(tree)
-  if (diff.folders.length === 0 && diff.restyled.length === 0) return
+  if (diff.folders.length === 0 && diff.restyled.length === 0) return []
   assertPossible(before, diff, what)
   assertRoom(before, diff, what)
   // A time of deletion below the count of inodes looks like a link of the orphan list to e2fsck, and 0 like none.
   const now = Math.max(epoch, before.superblock.inodes + 1)
   const debugfs = new Debugfs(run, device, tmp, now)
-  await debugfs.edit(unshareCommands(before, dyingInodes(before, diff)))
-  const plan = planExt(new ExtReader(window), diff, staging, tmp)
+  const dying = dyingInodes(before, diff)
+  const old = blocksBefore(before, diff, dying)
+  await debugfs.edit(unshareCommands(before, dying))
+  const unshared = new ExtReader(window)
+  old.push(...blocksBefore(unshared, diff, dying))
+  const plan = planExt(unshared, diff, staging, tmp)
   await removeOddNames(debugfs, plan)
   await debugfs.edit(plan.main)
   for (const link of plan.oddLinks) await debugfs.request(['symlink', `/${link.standIn}`, link.target])
@@ -81,6 +86,7 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
   const after = new ExtReader(window)
   await verifyExt({ before, after, diff, wanted, placed, inodes, epoch, what, signal })
   await fsckExt(run, device, tmp, after.superblock, { code: 'E_STAGE', what: `${what}, just edited,` })
+  return touchedPlaces(after, diff, inodes, old)
 }
 
 async function removeOddNames(debugfs: Debugfs, plan: Plan): Promise<void> {

@@ -11,21 +11,22 @@ import { MergedTree } from '../tree/merged.ts'
 import { Staging } from '../tree/staging.ts'
 import { shown } from '../volume.ts'
 import { withWindow } from '../window.ts'
-import { fsckFat } from './check.ts'
+import { fsckFat, metadataPlaces } from './check.ts'
 import { FatEdit } from './edit.ts'
 import { fatTime } from './entries.ts'
 import { Mtools } from './mtools.ts'
 import { fatEntryChecker } from './names.ts'
 import { FatReader } from './reader.ts'
 import { assertFatRoom } from './space.ts'
+import { touchedFatPlaces } from './touched.ts'
 
 const blockSize = 4096
 
-/** `tmp` is empty and ours alone. */
-export async function applyFat(options: ApplyOptions, tmp: string): Promise<void> {
+/** `tmp` is empty and ours alone. Answers with what may have changed, as [position, length] in the partition. */
+export async function applyFat(options: ApplyOptions, tmp: string): Promise<[number, number][]> {
   const { run, disk, partition, layers, epoch, signal } = options
   const what = partitionName(partition)
-  await withWindow(disk, partition, 'r+', async (window) => {
+  return withWindow(disk, partition, 'r+', async (window) => {
     const before = new FatReader(window)
     if (!options.checked) {
       const hint = mendHint(disk, partition)
@@ -35,7 +36,9 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<void
     const staging = await Staging.open(tmp, blockSize)
     await mergeLayers(tree, layers, staging, fatEntryChecker(), signal)
     const diff = diffTree(tree)
-    if (diff.folders.length === 0) return
+    if (diff.folders.length === 0) return []
+    // Listed before the names go.
+    const old = [...metadataPlaces(before)]
     assertFatRoom(window, before, diff, what)
 
     // Through a link of our own: mtools takes all behind '@@' in an image's name as its offset.
@@ -51,6 +54,10 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<void
       throw new FleetsieError('E_STAGE', `${what} does not hold what mtools was told to write: ${why}`)
     })
     await fsckFat(run, window, after, tmp, { code: 'E_STAGE', what: `${what}, just edited,` })
+    const created = diff.folders.map(
+      ({ id, creations }) => [sameFolder(before, after, id), creations] as const,
+    )
+    return [...old, ...touchedFatPlaces(after, created)]
   })
 }
 

@@ -129,15 +129,22 @@ export class Bench {
     return path
   }
 
+  /** Applies, and holds against the answer every byte that changed. */
   async apply(...layers: string[]): Promise<void> {
-    await applyLayers({
-      run: this.run,
-      disk: this.disk,
-      partition: this.partition,
-      layers,
-      epoch,
-      tmp: this.dir,
-    })
+    const { run, disk, partition, dir } = this
+    const before = await readFile(disk)
+    const touched = await applyLayers({ run, disk, partition, layers, epoch, tmp: dir })
+    const after = await readFile(disk)
+    let end = 0
+    for (const { offset, length } of [...touched, { offset: after.length, length: 0 }]) {
+      assert.ok(offset >= end)
+      assert.equal(
+        before.compare(after, end, offset, end, offset),
+        0,
+        `a change between ${end} and ${offset} is not told`,
+      )
+      end = offset + length
+    }
   }
 
   async put(...inputs: LayerInput[]): Promise<void> {
