@@ -85,6 +85,7 @@ test('an aborted signal stops the edit and leaves no temporary files', async (t)
       tmp,
       signal,
     }),
+    failsWith('E_INTERRUPTED', /interrupted/),
   )
   assert.deepEqual(await readdir(tmp), [])
 })
