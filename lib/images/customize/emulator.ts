@@ -26,7 +26,7 @@ export function emulatorFor(architecture: Architecture, host: string = process.a
 
 /**
  * Linux, Documentation/admin-guide/binfmt-misc.rst. F: the interpreter is opened now, so that it need not be in the
- * image; O and C: programs that are set-uid keep that right.
+ * image; P: with the name by which the program was called; O and C: programs that are set-uid keep that right.
  */
 function registration({ name, elfClass, machine }: Architecture, interpreter: string): string {
   const header = Buffer.alloc(20)
@@ -37,7 +37,7 @@ function registration({ name, elfClass, machine }: Architecture, interpreter: st
   // Whichever ABI; and a position-independent program (type 3) as well.
   mask[7] = 0
   mask[16] = 0xfe
-  return `:fleetsie-${name}:M::${escaped(header)}:${escaped(mask)}:${interpreter}:OCF`
+  return `:fleetsie-${name}:M::${escaped(header)}:${escaped(mask)}:${interpreter}:POCF`
 }
 
 const escaped = (bytes: Buffer): string =>
