@@ -7,7 +7,7 @@ import { allocatedRanges } from './allocation.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { assertEditable, fsckExt } from './ext/check.ts'
 import { readSuperblock, type Superblock, settleSuperblock } from './ext/superblock.ts'
-import { growPartition as growTableEntry } from './grow-partition.ts'
+import { growTableEntry } from './grow-table-entry.ts'
 import { type EditablePartition, partitionName } from './partition-edit.ts'
 import { withWindow } from './window.ts'
 

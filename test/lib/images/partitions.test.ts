@@ -3,7 +3,7 @@ import { truncateSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { growPartition } from '../../../lib/images/grow-partition.ts'
+import { growTableEntry } from '../../../lib/images/grow-table-entry.ts'
 import { readTable, writeTable } from '../../../lib/images/partition-table.ts'
 import { type PartitionTable, readPartitionTable } from '../../../lib/images/partitions.ts'
 import { MiB, missing, TestDisk, tool } from '../../helpers/disks.ts'
@@ -173,7 +173,7 @@ for (const [sentence, script, number, size] of [
   test(`${sentence} grows in the file, and all else on it stays`, { skip }, async (t) => {
     const disk = newDisk(t, script)
     const before = await readPartitionTable(disk.path)
-    const diskSize = await growPartition(disk.path, number, size)
+    const diskSize = await growTableEntry(disk.path, number, size)
     assert.equal(disk.bytes().length, diskSize)
     const after = await readPartitionTable(disk.path, assert.fail)
     const grown = before.partitions.find((partition) => partition.number === number)!
@@ -189,7 +189,7 @@ for (const [sentence, script, number, size] of [
 test('a refused growth leaves the file as it was', { skip }, async (t) => {
   const disk = newDisk(t, mbr)
   const before = disk.bytes()
-  await assert.rejects(growPartition(disk.path, 1, 8 * MiB), { code: 'E_INPUT', file: disk.path })
+  await assert.rejects(growTableEntry(disk.path, 1, 8 * MiB), { code: 'E_INPUT', file: disk.path })
   assert.ok(disk.bytes().equals(before))
 })
 

@@ -8,7 +8,7 @@ import { readDiskTable } from './partitions.ts'
  * Gives partition `number` of the image at `diskPath` `size` bytes (a multiple of 512); it must be the last on the disk.
  * The file becomes `diskSize` bytes; without that, large enough. Answers with its size. Ids, names and flags stay.
  */
-export function growPartition(
+export function growTableEntry(
   diskPath: string,
   number: number,
   size: number,
