@@ -203,28 +203,34 @@ export class Build {
         return found
       }
       const because = this.buildReason(nodes, node, work.key, work.manifest)
-      return await this.inPool(node, async () => {
+      const run = async (): Promise<StoredObject> => {
         const started = performance.now()
         emit({ type: 'start', target, stage, because })
         const object = await runStage(this.options, node, work)
         this.done(node, 'built', because, started)
         return object
-      })
+      }
+      return await this.inPool(node, run, work.key)
     } finally {
       lock.release()
     }
   }
 
   private buildAgain(node: Node, work: Work, first: StoredObject): Promise<void> {
-    return this.inPool(node, () => compareRebuild(this.options, node, work, first))
+    return this.inPool(node, () => compareRebuild(this.options, node, work, first), work.key)
   }
 
   /** After a failure nothing new begins, unless the user asked to go on. */
-  inPool<T>(node: Node, work: () => Promise<T>): Promise<T> {
+  inPool<T>(node: Node, work: () => Promise<T>, key?: Key): Promise<T> {
     return this.pools.use(node.derivation.stage.pool ?? 'cpu', async () => {
       if (this.options.signal.aborted) throw interrupted(node)
       if (this.failure && !this.options.keepGoing) throw this.failure
-      return work()
+      try {
+        return await work()
+      } catch (error) {
+        // Before the place goes to the next stage, which must see it.
+        throw this.fail(node, error, key)
+      }
     })
   }
 

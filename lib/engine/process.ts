@@ -131,12 +131,15 @@ async function runOnce(
     })
     const [{ code, signal }] = await Promise.all([exited, all])
     if (bound.signal?.aborted) throw interrupted(command)
-    if (timedOut) throw new FleetsieError('E_TIMEOUT', `${command} was ended after ${options.timeout} ms`)
+    if (timedOut) throw tooLong(command, options)
     if (code === null || !(options.okCodes ?? [0]).includes(code)) {
       throw new FleetsieError('E_STAGE', failure(command, args, code, signal, stderr))
     }
     return { stdout: Buffer.concat(kept), stderr, exitCode: code }
   } catch (error) {
+    // Streams that were cut off by our own hand have nothing to say.
+    if (bound.signal?.aborted) throw interrupted(command)
+    if (timedOut) throw tooLong(command, options)
     if (
       (error as NodeJS.ErrnoException).code === 'ENOENT' &&
       (error as NodeJS.ErrnoException).path === command
@@ -195,6 +198,10 @@ function failure(
   const shown = args.map((arg) => (arg.length > 80 ? `${arg.slice(0, 77)}...` : arg)).join(' ')
   const lines = stderr.trimEnd().split('\n').slice(-8).join('\n')
   return `${command} ${shown} ${end}${lines ? `:\n${lines}` : ''}`
+}
+
+function tooLong(command: string, { timeout }: RunOptions): FleetsieError {
+  return new FleetsieError('E_TIMEOUT', `${command} was ended after ${timeout} ms`)
 }
 
 function interrupted(command: string): FleetsieError {

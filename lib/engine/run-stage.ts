@@ -2,6 +2,8 @@
 
 import { AssertionError } from 'node:assert'
 import { createWriteStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { BuildOptions } from './build-options.ts'
 import { firstDifference } from './difference.ts'
@@ -10,6 +12,7 @@ import type { Manifest } from './manifest.ts'
 import type { Node } from './nodes.ts'
 import { runner } from './process.ts'
 import type { BuildContext, Derivation, FileDigest, Key, Source } from './stage.ts'
+import { hashLike } from './store/hash.ts'
 import type { StoredObject, Workspace } from './store/types.ts'
 
 export interface Work {
@@ -46,13 +49,34 @@ export async function compareRebuild(
   first: StoredObject,
 ): Promise<void> {
   await inWorkspace(options, work.key, async (workspace) => {
-    await execute(options, node, work, workspace)
+    const declared = await execute(options, node, work, workspace)
     const difference = await firstDifference(first.path, workspace.out)
-    if (difference === undefined) return
+    if (difference === undefined) return checkDeclared(node, declared, workspace.out)
     throw new FleetsieError('E_NOT_REPRODUCIBLE', `${node.name} is not reproducible: ${difference}`, {
       hint: 'look for a clock, a random number or an order that the stage takes over from outside',
     })
   })
+}
+
+/** The store takes a stage's word for the digests of large files; here is the time to look. */
+async function checkDeclared(
+  node: Node,
+  declared: ReadonlyMap<string, FileDigest>,
+  folder: string,
+): Promise<void> {
+  for (const [name, digest] of declared) {
+    const file = await open(join(folder, name))
+    try {
+      const found = await hashLike(file, digest)
+      if (found === ('chunks' in digest ? digest.chunks : digest.sha256)) continue
+      throw new FleetsieError('E_STAGE', `${node.name} declares a digest that its file does not have`, {
+        file: name,
+        hint: 'mend the stage, then `fleetsie store verify --repair`',
+      })
+    } finally {
+      await file.close()
+    }
+  }
 }
 
 async function inWorkspace<T>(
@@ -93,7 +117,7 @@ async function execute(
       declare: (name, digest) => declared.set(name, digest),
     }
     await stage.run(context).catch((error: unknown) => {
-      throw thrownBy(node, error, context.log)
+      throw context.signal.aborted ? error : thrownBy(node, error, context.log)
     })
     return declared
   } finally {

@@ -157,7 +157,8 @@ export async function rig(t: TestContext): Promise<Rig> {
   return new Rig(join(folder, 'project'), store)
 }
 
-function stageLines(events: readonly BuildEvent[], multi: boolean): string[] {
+/** `stage action because` for each stage that ended, sorted. `multi` puts the target before. */
+export function stageLines(events: readonly BuildEvent[], multi: boolean): string[] {
   return events
     .flatMap((event) =>
       event.type === 'stage'
