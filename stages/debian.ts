@@ -56,7 +56,8 @@ no key: nobody can log in until an overlay or \`fleetsie/setup\` brings one. Hos
 The packages are installed by mmdebstrap, as root or in a user namespace, from the downloaded files alone. The same lock
 and options give the same bytes. Times are those of \`SOURCE_DATE_EPOCH\`, else of the publication of the lock's suites.
 
-\`debian({ lock })\` is two stages: \`debian-packages\` downloads, \`debian\` builds. \`fleetsie lock\` makes the lock anew.
+\`debian()\` is two stages: \`debian-packages\` downloads, \`debian\` builds. It takes \`lock\`, the path of the lock
+(\`debian.lock\` by default), where the table below says \`packages\`. \`fleetsie lock\` makes the lock anew.
 
 Limits: amd64 only. No manual pages, no translations: /etc/dpkg/dpkg.cfg.d/fleetsie says so to later upgrades, too.
 `,
