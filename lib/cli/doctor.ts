@@ -1,9 +1,9 @@
 /** What this machine lacks: Node, the database module, programs, rights, disk space, and what mends each. */
 import { spawnSync } from 'node:child_process'
-import { readFileSync, statfsSync } from 'node:fs'
+import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { userInfo } from 'node:os'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { installCommand, missingParts, type Requirement, requirements, type Use } from './requirements.ts'
 
 export interface Finding {
@@ -169,8 +169,18 @@ function databaseProblem(): string | undefined {
     encoding: 'utf8',
     env: { ...process.env, NODE_OPTIONS: '' },
   })
-  if (status === 0) return undefined
+  if (status === 0) return crashingBinary(dirname(dirname(found)))
   return /^(?:\w*Error|Error)\b.*$/m.exec(stderr)?.[0] ?? 'it ends the process'
+}
+
+/**
+ * Compiled against the headers of Node 24.19 or later, version 12 ends the process when the garbage collector takes a
+ * statement at the wrong moment. Such a binary imports a function that no other does.
+ */
+function crashingBinary(folder: string): string | undefined {
+  const binary = join(folder, 'build/Release/better_sqlite3.node')
+  if (!existsSync(binary) || !readFileSync(binary).includes('RemoveEnvironmentCleanupHook')) return undefined
+  return 'it was compiled against headers of Node 24.19 or later, with which it ends the process now and then'
 }
 
 /** A user without an entry in /etc/passwd has no name. */

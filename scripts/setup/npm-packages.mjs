@@ -54,44 +54,51 @@ export function compileDatabaseModule(root) {
   throw new Stop(7, `${tail}\n\nbetter-sqlite3 ${version} does not load in Node ${process.version}: ${left}`)
 }
 
-/** Why the module does not load, in a process of its own: a binary for another Node can end the process. */
+/** Why the module cannot be used, found in a process of its own: a binary for another Node can end the process. */
 function loadProblem(root) {
   const { ok, output } = capture(
     process.execPath,
     ['-e', "new (require('better-sqlite3'))(':memory:').prepare('select sqlite_version()').get()"],
     { cwd: root },
   )
-  return ok ? undefined : (/^(?:\w*Error|Error): .*$/m.exec(output)?.[0] ?? 'it ends the process')
+  if (!ok) return /^(?:\w*Error|Error): .*$/m.exec(output)?.[0] ?? 'it ends the process'
+  const binary = join(root, 'node_modules/better-sqlite3/build/Release/better_sqlite3.node')
+  const crashes = existsSync(binary) && readFileSync(binary).includes('RemoveEnvironmentCleanupHook')
+  return crashes ? 'it was compiled against headers with which it ends the process now and then' : undefined
 }
 
 /**
- * The C++ headers of the Node that runs this. Never those that npm's `nodedir` setting names: a module made
- * with another Node's headers compiles well and does not load. Beside the binary, else from the npm registry.
+ * The last release of each line before node_object_wrap.h called RemoveEnvironmentCleanupHook in a destructor. With that,
+ * better-sqlite3 12 ends the process (`Assertion failed: (env) != nullptr`) when the garbage collector takes a statement
+ * outside of any context. All releases of one line have one binary interface: a module made with earlier headers fits.
+ */
+const lastSafeHeaders = { 24: '24.18.0' }
+
+/**
+ * The folder of the C++ headers for the Node that runs this. Never the one that npm's `nodedir` setting names: a
+ * module made with another Node's headers compiles well and does not load. Beside the binary, else from npm's registry.
  */
 function headers(root) {
   const prefix = dirname(dirname(realpathSync(process.execPath)))
-  if (headerVersion(prefix) === process.version) return prefix
+  const own =
+    headerVersion(prefix) === process.versions.node ? prefix : headersFromNpm(root, process.versions.node)
+  const wrap = readFileSync(join(own, 'include/node/node_object_wrap.h'), 'utf8')
+  const safe = lastSafeHeaders[process.versions.node.split('.')[0]]
+  return wrap.includes('RemoveEnvironmentCleanupHook') && safe ? headersFromNpm(root, safe) : own
+}
+
+function headersFromNpm(root, version) {
   const name = `node-${process.platform}-${process.arch}`
-  const folder = join(root, 'node_modules/.cache', `headers-${process.version}`)
+  const folder = join(root, 'node_modules/.cache', `headers-${version}`)
   const found = join(folder, 'node_modules', name)
-  if (headerVersion(found) !== process.version) {
-    say(`fetching the headers of Node ${process.version} (npm package ${name})`)
-    const wanted = `${name}@${process.version.slice(1)}`
-    npm(root, [
-      'install',
-      '--prefix',
-      folder,
-      '--no-save',
-      '--ignore-scripts',
-      '--no-audit',
-      '--no-fund',
-      wanted,
-    ])
-  }
-  if (headerVersion(found) === process.version) return found
+  if (headerVersion(found) === version) return found
+  say(`fetching the headers of Node ${version} (npm package ${name})`)
+  const flags = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund']
+  npm(root, ['install', '--prefix', folder, ...flags, `${name}@${version}`])
+  if (headerVersion(found) === version) return found
   throw new Stop(
     7,
-    `The headers of Node ${process.version} are neither in ${prefix}/include/node nor in npm's ${name}.`,
+    `The headers of Node ${version} are neither beside ${process.execPath} nor in npm's ${name}.`,
   )
 }
 
@@ -100,7 +107,7 @@ function headerVersion(folder) {
   if (!existsSync(file)) return undefined
   const text = readFileSync(file, 'utf8')
   const part = (name) => new RegExp(`#define NODE_${name}_VERSION (\\d+)`).exec(text)?.[1]
-  return `v${part('MAJOR')}.${part('MINOR')}.${part('PATCH')}`
+  return `${part('MAJOR')}.${part('MINOR')}.${part('PATCH')}`
 }
 
 function npm(root, args) {
