@@ -1,7 +1,8 @@
 /** `explain`: what a stage depends on, and what changed in that since an earlier run. */
 import { Build } from '../../engine/build.ts'
-import { describe } from '../../engine/explain.ts'
+import { describe, type InputNames } from '../../engine/explain.ts'
 import { diffManifests, type Manifest } from '../../engine/manifest.ts'
+import { inputNames, nodesOf } from '../../engine/nodes.ts'
 import { type Prediction, predictions } from '../../engine/predict.ts'
 import type { Store } from '../../engine/store/store.ts'
 import type { RecordedRun } from '../../engine/store/types.ts'
@@ -37,11 +38,11 @@ export async function explain(session: Session, stage: string, options: ExplainO
     })
   }
   const run = earlierRun(store, found, options.against)
-  answer(session, found, run)
+  answer(session, found, run, inputNames(nodesOf(name, root), found.node.derivation))
   if (options.all) list(session, found.manifest)
 }
 
-function answer(session: Session, found: Prediction, run: RecordedRun | undefined): void {
+function answer(session: Session, found: Prediction, run: RecordedRun | undefined, inputs: InputNames): void {
   const { node, manifest, key } = found
   const say = (text: string, data?: unknown): void =>
     session.emit({ type: 'answer', text, ...(data === undefined ? {} : { data }) })
@@ -62,7 +63,7 @@ function answer(session: Session, found: Prediction, run: RecordedRun | undefine
   )
   const changes = diffManifests(known, manifest)
   say(`  compared with the run of ${new Date(run.at).toISOString()} (key ${run.key.slice(0, 12)}):`)
-  for (const change of changes) say(`  ${describe(change.name, change.before, change.after)}`, change)
+  for (const change of changes) say(`  ${describe(change.name, change.before, change.after, inputs)}`, change)
   if (found.key === undefined) say(`  ${found.because}`)
   else if (changes.length === 0) say('  nothing changed')
 }
