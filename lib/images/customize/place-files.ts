@@ -1,4 +1,5 @@
 /** Finds the partition, and the place in it, for each file that goes to a path of the merged tree. */
+import { FleetsieError } from '../../errors.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { withWindow } from '../window.ts'
 import { locate, splitPath } from './inside.ts'
@@ -43,8 +44,11 @@ async function within(
     const volume = new ExtReader(window)
     for (const file of files) {
       const { folder, name } = splitPath(file.path)
-      const real = folder === '' ? '' : locate(volume, folder).path
-      take({ ...file, path: real === '' ? name : `${real}/${name}` })
+      const real = locate(volume, folder)
+      if (real.id !== undefined && volume.node(real.id).type !== 'directory') {
+        throw new FleetsieError('E_INPUT', `/${file.path}: /${folder} is a file in the image, not a folder`)
+      }
+      take({ ...file, path: real.path === '' ? name : `${real.path}/${name}` })
     }
   })
 }
