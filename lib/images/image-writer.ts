@@ -25,6 +25,7 @@ interface OpenChunk {
  * whoever writes in several places at once should go forward in each.
  */
 export class ImageWriter {
+  readonly #path: string
   readonly #file: FileHandle
   readonly #open = new Map<number, OpenChunk>()
   readonly #spare: Buffer[] = []
@@ -33,13 +34,14 @@ export class ImageWriter {
   #followed = 0
   #failure: Error | undefined
 
-  private constructor(file: FileHandle) {
+  private constructor(path: string, file: FileHandle) {
+    this.#path = path
     this.#file = file
   }
 
   /** Makes the file, which must not be there yet. */
   static async create(path: string): Promise<ImageWriter> {
-    return new ImageWriter(await open(path, 'wx+'))
+    return new ImageWriter(path, await open(path, 'wx+'))
   }
 
   /** Takes a copy of `bytes`. When `behind` is true afterwards, wait for `caughtUp()`. */
@@ -57,22 +59,22 @@ export class ImageWriter {
     }
   }
 
-  /** The file itself, for a program that writes the whole image, from its start to its end. */
-  get fd(): number {
-    return this.#file.fd
+  /** The file, for programs that write the image one after the other, each at its end. To be closed by the caller. */
+  async appending(): Promise<FileHandle> {
+    return open(this.#path, 'a')
   }
 
-  /** What such a program has written so far, bytes. A hole at the end counts only when something follows it. */
+  /** What such programs have written so far, bytes. A hole at the end counts only when something follows it. */
   async written(): Promise<number> {
     return (await this.#file.stat()).size
   }
 
-  /** Lengthens the file by a hole. */
+  /** Lengthens the file to `size` bytes by a hole, where zeros need not be written. */
   async extend(size: number): Promise<void> {
     await this.#file.truncate(size)
   }
 
-  /** Hashes what such a program has written below `end`, chunk by whole chunk; the rest of a chunk at the image's end. */
+  /** Hashes what such programs have written below `end`, chunk by whole chunk; the rest of a chunk at the image's end. */
   async follow(end: number, imageSize: number): Promise<void> {
     const bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(chunkSize)
     for (; this.#followed < end; ) {

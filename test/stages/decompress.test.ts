@@ -205,9 +205,13 @@ test('chunks of zeros take no room', async () => {
   assert.ok(blocks * 512 < 4.2 * chunkSize)
 })
 
-test('free space at the end, and nothing but free space, is an image as well', async () => {
+test('free space at the end, much of it in the middle, and nothing but free space, is an image as well', async () => {
   const half = Buffer.concat([image.subarray(0, 1_000_000), Buffer.alloc(8 * chunkSize - 1_000_000 + 512)])
   assert.ok((await run('i.xz', xz(['-T1', '--block-size=1500000'], half))).disk.equals(half))
+  const gap = Buffer.concat([half, Buffer.alloc(80 * chunkSize), image])
+  const sparse = await run('i.xz', xz(['-T1', '--block-size=1500000', '--check=crc32'], gap))
+  assert.ok(sparse.disk.equals(gap))
+  assert.ok(sparse.blocks * 512 < 8 * chunkSize)
   const zeros = Buffer.alloc(4 * chunkSize)
   const { disk, manifest } = await run('i.xz', xz(['-T1', '--block-size=1MiB'], zeros))
   assert.ok(disk.equals(zeros))

@@ -29,8 +29,6 @@ export async function decodeBlocks(
   output: Pick<RunOptions, 'output' | 'outputFd'>,
   threads = 1,
 ): Promise<void> {
-  // xz itself takes no input for an error in some versions and for an empty file in others.
-  if (blocks.length === 0) return
   const limits = [`--memlimit-decompress=${memoryLimit}`, `--memlimit-mt-decompress=${memoryLimit}`]
   const args = ['--decompress', '--stdout', '--format=xz', `--threads=${threads}`, ...limits]
   await run('xz', args, { ...output, input: (stdin) => feed(stdin, streamsOf(read, blocks)) })

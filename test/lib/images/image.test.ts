@@ -1,7 +1,6 @@
 /** The image object: its manifest, and the file written sparsely from pieces in any order. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -72,10 +71,12 @@ test('pieces in any order and of any length give the same file and manifest', as
 test('a file that a program writes is followed chunk by chunk, and known zeros are not read', async () => {
   const content = await written(image.length, async (writer) => {
     writer.markZeros(4 * chunkSize - 100, chunkSize + 100)
+    const program = await writer.appending()
     for (let at = 0; at < image.length; at += 600_000) {
-      writeSync(writer.fd, image, at, Math.min(600_000, image.length - at), at)
+      await program.write(image, at, Math.min(600_000, image.length - at))
       await writer.follow(await writer.written(), image.length)
     }
+    await program.close()
   })
   assert.deepEqual(content.chunks, chunksOf(image))
 })
@@ -85,7 +86,11 @@ test('marked zeros count only where they fill a chunk', async () => {
     const bytes = Buffer.alloc(3 * chunkSize)
     bytes.fill(1, 0, 1000)
     bytes.fill(1, 2 * chunkSize + 1000)
-    writeSync(writer.fd, bytes)
+    const program = await writer.appending()
+    await program.write(bytes, 0, 1000)
+    await writer.extend(2 * chunkSize + 1000)
+    await program.write(bytes, 2 * chunkSize + 1000)
+    await program.close()
     writer.markZeros(1000, 2 * chunkSize)
     await writer.follow(bytes.length, bytes.length)
   })
