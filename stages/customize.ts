@@ -85,7 +85,7 @@ ext4 and FAT) are in the tree; what changes there becomes the layer of that part
 only \`lo\`, unless \`network: true\`. /proc, a /dev without disks, an empty /tmp and /run, no /sys. No input; its output is
 in the stage's log. \`PATH\`, \`HOME=/root\`, \`LC_ALL=C.UTF-8\`, \`TZ=UTC\`, \`SOURCE_DATE_EPOCH\` and
 \`DEBIAN_FRONTEND=noninteractive\` are set, nothing else comes from outside. The host name is \`fleetsie\`. Services do not
-start: \`policy-rc.d\` says no and \`systemctl\` takes itself to be offline. It cannot mount, make device nodes that work, or
+start: \`policy-rc.d\` says no and \`systemctl\` takes itself to be offline. It cannot mount, make device nodes, or
 reach the host's files. When it ends, its daemons are ended too.
 
 **Rights.** With \`files\` alone: none. Else root, or \`uidmap\` and \`fuse2fs\` with a range of 65536 in /etc/subuid and

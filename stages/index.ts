@@ -1,4 +1,5 @@
 /** All stages of this package. */
+export { customize } from './customize.ts'
 export { debian } from './debian.ts'
 export { debianPackages } from './debian-packages.ts'
 export { decompress } from './decompress.ts'

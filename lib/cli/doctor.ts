@@ -29,6 +29,8 @@ export interface Machine {
   user: string
   /** The text of a file below /proc or /etc; undefined where there is none. */
   read(file: string): string | undefined
+  /** Whether this user may read and write the file. */
+  canOpen(file: string): boolean
   /** Free bytes of the filesystem that holds the store. */
   freeBytes: number
 }
@@ -96,7 +98,16 @@ function rightsFindings(machine: Machine): Finding[] {
     namespaceFinding(machine),
     rangeFinding(machine, '/etc/subuid'),
     rangeFinding(machine, '/etc/subgid'),
+    fuseFinding(machine),
   ]
+}
+
+/** Without root the kernel mounts no filesystem of an image; fuse2fs does. */
+function fuseFinding({ canOpen }: Machine): Finding {
+  const name = '/dev/fuse'
+  if (canOpen(name)) return { state: 'ok', name, detail: 'allowed for this user' }
+  const detail = 'cannot be opened; for scripts of `customize` without root: sudo chmod 666 /dev/fuse'
+  return { state: 'limited', name, detail }
 }
 
 function namespaceFinding({ read }: Machine): Finding {
@@ -155,6 +166,14 @@ export function thisMachine(storeFolder: string): Machine {
         return readFileSync(file, 'utf8')
       } catch {
         return undefined
+      }
+    },
+    canOpen: (file) => {
+      try {
+        accessSync(file, constants.R_OK | constants.W_OK)
+        return true
+      } catch {
+        return false
       }
     },
     freeBytes: freeBytes(storeFolder),

@@ -13,6 +13,7 @@ const machine: Machine = {
   uid: 1000,
   user: 'ada',
   read: (file) => (file.startsWith('/etc/') ? 'bob:100000:65536\nada:165536:65536\n' : '1000'),
+  canOpen: () => true,
   freeBytes: 100 * 1024 ** 3,
 }
 
@@ -57,6 +58,7 @@ describe('doctor', () => {
     ],
     ['is content with root', 'rights', { uid: 0 }, /^ok/],
     ['is content with a large disk', 'disk space', {}, /^ok 100.0 GiB/],
+    ['misses /dev/fuse', '/dev/fuse', { canOpen: () => false }, /^limited .*chmod 666/],
     ['remarks on a small disk', 'disk space', { freeBytes: 2 * 1024 ** 3 }, /^note 2.0 GiB/],
     ['refuses a full disk', 'disk space', { freeBytes: 1000 }, /^missing .*fleetsie gc/],
   ]
