@@ -16,7 +16,7 @@ export interface FetchedFile {
   sha256: string
 }
 
-/** Finds the file in the object `folder`. Fails with E_INPUT when the object is of another kind. */
+/** Finds the file in the object `folder`. Fails with E_INPUT when the object is of another kind, E_STORE when it is damaged. */
 export async function fetchedFile(folder: string): Promise<FetchedFile> {
   const text = await readFile(join(folder, 'file.json'), 'utf8').catch((cause: unknown) => {
     throw new FleetsieError('E_INPUT', 'here a downloaded file is needed, and this is none', {
@@ -25,9 +25,21 @@ export async function fetchedFile(folder: string): Promise<FetchedFile> {
       cause,
     })
   })
-  const { name, sha256 } = v.parse(description, JSON.parse(text))
-  if (basename(name) !== name) {
-    throw new FleetsieError('E_INPUT', `a file cannot be named ${JSON.stringify(name)}`)
+  const result = v.safeParse(description, parse(text))
+  if (!result.success || basename(result.output.name) !== result.output.name) {
+    throw new FleetsieError('E_STORE', 'the description of a downloaded file is damaged', {
+      file: join(folder, 'file.json'),
+      hint: '`fleetsie store verify --repair` drops what is damaged',
+    })
   }
+  const { name, sha256 } = result.output
   return { file: join(folder, name), name, sha256 }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
