@@ -2,12 +2,24 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
-import type { Sandbox } from './sandbox.ts'
+import type { Emulator } from './emulator.ts'
 
 const lastLines = 8
 const doctor = '`fleetsie doctor` says what is missing'
 
-export async function failureOf(sandbox: Sandbox, exitCode: number, stderr: string): Promise<FleetsieError> {
+export interface FailedRun {
+  folder: string
+  /** For messages. */
+  script: string
+  network: boolean
+  emulator: Emulator | undefined
+}
+
+export async function failureOf(
+  sandbox: FailedRun,
+  exitCode: number,
+  stderr: string,
+): Promise<FleetsieError> {
   const steps = await readFile(join(sandbox.folder, 'steps'), 'utf8').catch(() => '')
   const step = steps.trimEnd().split('\n').at(-1) ?? ''
   const tail = stderr.trimEnd().split('\n').slice(-lastLines).join('\n')

@@ -12,13 +12,14 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { rightsHere } from '../../../../lib/images/customize/rights.ts'
 import { needs, needsRoot } from '../../../helpers/needs.ts'
 import { type Chosen, type Outcome, processesWith, Rig, traces } from './rig.ts'
 
 const skip = needsRoot || needs('unshare', 'setpriv', 'ip', 'tar')
 const root = join(import.meta.dirname, '../../../..')
-const driver = join(import.meta.dirname, 'driver.ts')
+const driver = fileURLToPath(new URL('./driver.ts', import.meta.url))
 
 let rig: Rig
 before(async () => {
