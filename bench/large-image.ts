@@ -1,0 +1,80 @@
+/**
+ * A stock image for when none is at hand: the sample, grown to 1 GiB and filled with 300 MiB, a third of it noise,
+ * the rest words that compress like text. The same bytes each time, whatever machine makes it.
+ */
+import { createCipheriv } from 'node:crypto'
+import { mkdir, open, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Run, runner } from '../lib/engine/process.ts'
+
+const MiB = 1024 * 1024
+const size = 1024 * MiB
+const files = 300
+/** Where the sample has its root partition; it is the last one. */
+const root = 44 * MiB
+const epoch = '1783728000'
+
+/** Makes it at `output` from the sample's file. Takes about half a minute, most of it xz. */
+export async function makeLargeImage(sample: string, output: string, tmp: string): Promise<void> {
+  await mkdir(tmp)
+  const env = { SOURCE_DATE_EPOCH: epoch, E2FSPROGS_FAKE_TIME: epoch }
+  const run = runner({ home: tmp, env })
+  const disk = join(tmp, 'disk.img')
+  const partition = join(tmp, 'root.img')
+  await intoFile(run, disk, 'xz', ['-dc', '-T0', sample])
+  await run('truncate', [`--size=${size}`, disk])
+  await run('sfdisk', ['--quiet', '--no-reread', '-N', '2', disk], { input: ', +\n' })
+  await run('dd', dd(disk, partition, `skip=${root}`))
+  await run('resize2fs', ['-f', partition])
+  await fill(run, partition, tmp)
+  await run('e2fsck', ['-fn', partition])
+  await run('dd', dd(partition, disk, `seek=${root}`))
+  // The quickest encoder, with the dictionary and blocks that -6 has: those are what a decoder sees.
+  const xz = ['--lzma2=preset=0,dict=8MiB', '-T2', '--check=crc64', `--block-size=${24 * MiB}`, '-c', disk]
+  await intoFile(run, output, 'xz', xz)
+  await rm(tmp, { recursive: true })
+}
+
+function dd(from: string, to: string, place: string): string[] {
+  const flags = ['iflag=skip_bytes', 'oflag=seek_bytes', 'conv=notrunc,sparse']
+  return [`if=${from}`, `of=${to}`, `bs=${MiB}`, place, 'status=none', ...flags]
+}
+
+async function intoFile(run: Run, path: string, command: string, args: readonly string[]): Promise<void> {
+  const file = await open(path, 'wx')
+  try {
+    await run(command, args, { outputFd: file.fd })
+  } finally {
+    await file.close()
+  }
+}
+
+async function fill(run: Run, partition: string, tmp: string): Promise<void> {
+  const random = randomBytes()
+  const words = Array.from({ length: 4096 }, () => random(3 + (random(1)[0]! % 9)).toString('base64'))
+  const commands = ['mkdir /srv/bench']
+  for (let n = 0; n < files; n++) {
+    const source = join(tmp, `file-${n}`)
+    await writeFile(source, n % 3 === 0 ? random(MiB) : text(words, random(MiB / 2)))
+    commands.push(`write ${source} /srv/bench/file-${n}`)
+  }
+  await writeFile(join(tmp, 'commands'), `${commands.join('\n')}\n`)
+  await run('debugfs', ['-w', '-f', join(tmp, 'commands'), partition])
+}
+
+function text(words: readonly string[], choices: Buffer): Buffer {
+  const file = Buffer.alloc(MiB)
+  let end = 0
+  for (let at = 0; end < MiB; at += 2) {
+    // The smaller of two choices: some words are frequent, as in any language.
+    const word = words[Math.min(choices.readUInt16LE(at), choices.readUInt16LE(at + 2)) % words.length]!
+    end += file.write(`${word} `, end)
+  }
+  return file
+}
+
+/** Bytes that look random and are the same each time. */
+function randomBytes(): (length: number) => Buffer {
+  const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, 'fleetsie'), Buffer.alloc(16))
+  return (length) => cipher.update(Buffer.alloc(length))
+}

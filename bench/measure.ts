@@ -1,0 +1,107 @@
+/**
+ * One run of a program, measured from outside: wall clock by us, CPU and memory by the kernel's accounting of the
+ * finished child, which GNU time prints. Both sides of a ratio pay for starting `time` (about 1 ms).
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A program to measure, and what to do before each run, which is not measured. */
+export interface Subject {
+  command: string
+  args: readonly string[]
+  cwd: string
+  env: NodeJS.ProcessEnv
+  /** `run` counts from 0, the run that warms up. */
+  before?: (run: number) => Promise<void>
+}
+
+export interface Sample {
+  /** Milliseconds from start to exit. */
+  wall: number
+  /** Milliseconds, user and system, of the program and all that it waited for. Absent without GNU time. */
+  cpu?: number
+  /** Bytes: the largest single process of those. */
+  peak?: number
+  stdout: string
+}
+
+const gnuTime = '/usr/bin/time'
+export const hasGnuTime = existsSync(gnuTime)
+/** Of each output. A build with --json tells its progress as well. */
+const kept = 16 * 1024 * 1024
+
+/** Runs it once. Fails when the program does: a figure of a run that failed would say nothing. */
+export async function measure({ command, args, cwd, env }: Subject): Promise<Sample> {
+  const folder = await mkdtemp(join(tmpdir(), 'fleetsie-bench-time-'))
+  try {
+    const facts = join(folder, 'facts')
+    const wrapper = hasGnuTime ? [gnuTime, '--format=%U %S %M', `--output=${facts}`] : []
+    const [program, ...rest] = [...wrapper, command, ...args]
+    const { wall, stdout } = await timed(program!, rest, { cwd, env })
+    if (!hasGnuTime) return { wall, stdout }
+    const [user = 0, system = 0, peak = 0] = (await readFile(facts, 'utf8')).trim().split(' ').map(Number)
+    return { wall, cpu: (user + system) * 1000, peak: peak * 1024, stdout }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function timed(
+  program: string,
+  args: readonly string[],
+  options: { cwd: string; env: NodeJS.ProcessEnv },
+): Promise<{ wall: number; stdout: string }> {
+  return new Promise((resolve, reject) => {
+    const started = performance.now()
+    const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+    let wall = 0
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout = (stdout + text).slice(-kept)
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr = (stderr + text).slice(-kept)
+    })
+    child.once('error', reject)
+    child.once('exit', () => {
+      wall = performance.now() - started
+    })
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve({ wall, stdout })
+      else
+        reject(new Error(`${program} ended with ${code ?? signal}: ${(stderr + stdout).trim().slice(-600)}`))
+    })
+  })
+}
+
+/** Runs both in turn, `runs` times, after one run each that is not counted. */
+export async function inTurn(
+  ours: Subject,
+  peer: Subject,
+  runs: number,
+): Promise<{ ours: Sample[]; peer: Sample[] }> {
+  const samples = { ours: [] as Sample[], peer: [] as Sample[] }
+  for (let run = 0; run <= runs; run++) {
+    const pair = { ours: await once(ours, run), peer: await once(peer, run) }
+    if (run === 0) continue
+    samples.ours.push(pair.ours)
+    samples.peer.push(pair.peer)
+  }
+  return samples
+}
+
+async function once(subject: Subject, run: number): Promise<Sample> {
+  await subject.before?.(run)
+  return measure(subject)
+}
+
+/** What a reader can type to repeat it, as a shell would take it. */
+export function commandLine({ command, args }: Subject): string {
+  const quote = (text: string): string =>
+    /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+  return [command, ...args].map(quote).join(' ')
+}
