@@ -1,5 +1,5 @@
 // Compiles the program into dist/ (npm run compile, and before `npm pack`).
-import { chmodSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { main, run, Stop } from './setup/terminal.mjs'
@@ -8,7 +8,8 @@ import { main, run, Stop } from './setup/terminal.mjs'
 export function compile(root, { clean = false } = {}) {
   const dist = join(root, 'dist')
   if (clean) rmSync(dist, { recursive: true, force: true })
-  else removeOrphans(root, dist)
+  else if (isFresh(root)) return
+  removeOrphans(root, dist)
   const code = run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
     cwd: root,
   })
@@ -19,6 +20,23 @@ export function compile(root, { clean = false } = {}) {
   const manifest = ['--import', 'tsx', 'scripts/write-source-manifest.ts']
   if (run(process.execPath, manifest, { cwd: root }) !== 0)
     throw new Stop(4, 'the source manifest was not written')
+}
+
+/** Whether dist/ was made from just these sources: scripts/write-source-manifest.ts noted their sizes and times. */
+function isFresh(root) {
+  const stamps = join(root, 'dist/stamps.json')
+  if (!existsSync(stamps)) return false
+  const known = JSON.parse(readFileSync(stamps, 'utf8'))
+  const same = ([name, stamp]) => {
+    const now = statSync(join(root, name), { throwIfNoEntry: false })
+    return now !== undefined && `${now.size} ${now.mtimeMs}` === stamp
+  }
+  const sources = ['lib', 'stages'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true })
+      .filter((name) => String(name).endsWith('.ts'))
+      .map((name) => `${folder}/${name}`),
+  )
+  return Object.entries(known).every(same) && sources.every((name) => known[name] !== undefined)
 }
 
 /** The compiler leaves the output of a source that was renamed or removed; it would be packed. */
