@@ -78,4 +78,4 @@ export async function failureOf(
   }
 }
 
-const interpreterHint = 'is the program in its first line in the image?'
+const interpreterHint = 'the image lacks a program that the script calls, or the one that its first line names'

@@ -125,7 +125,7 @@ describe('a script in the image', { skip }, () => {
 
   it('without its interpreter says so', async () => {
     const name = await rig.write('perl.sh', '#!/usr/bin/perl6\n')
-    await assert.rejects(rig.run({ script: name }), { code: 'E_STAGE', hint: /interpreter|first line/ })
+    await assert.rejects(rig.run({ script: name }), { code: 'E_STAGE', hint: /first line/ })
   })
 
   it('ends with its daemons', async () => {
