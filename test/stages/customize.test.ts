@@ -79,8 +79,8 @@ describe('customize captures what a script changed', { skip }, () => {
     },
     {
       title: 'no machine-id and no logs of dpkg',
-      text: 'echo 1 > /etc/machine-id; echo 2 > /var/log/dpkg.log',
-      captured: [],
+      text: 'echo 1 > /etc/machine-id; echo 2 > /var/log/dpkg.log; mkdir -p /var/cache/man/de; echo 3 > /var/cache/man/de/i',
+      captured: ['var/cache/man'],
     },
     { title: 'the removal of a log', text: 'rm /etc/machine-id', captured: ['-etc/machine-id'] },
     {

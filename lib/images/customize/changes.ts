@@ -95,7 +95,8 @@ class Comparison {
       throw refused(node.path, `is a ${node.type}, which FAT cannot hold`)
     }
     if (await this.isOurs(node, lower)) return
-    if (isRoot && node.type !== 'directory' && isNoise(node.path)) return
+    // A folder that the image has is looked into: removals in it count.
+    if (isRoot && (node.type !== 'directory' || lower === undefined) && isNoise(node.path)) return
     const same = lower !== undefined && sameName && (await sameNode(this.run, node, lower))
     if (!same) this.changed.set(node.path, node)
     if (node.type !== 'directory') return

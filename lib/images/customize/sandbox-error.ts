@@ -78,4 +78,5 @@ export async function failureOf(
   }
 }
 
-const interpreterHint = 'the image lacks a program that the script calls, or the one that its first line names'
+const interpreterHint =
+  'the image lacks a program that the script calls, or the one that its first line names'
