@@ -166,8 +166,12 @@ describe('a script in the image', { skip }, () => {
 
   it('is ended when our process is killed', async () => {
     await write('echo running; sleep 86399')
+    const tmp = join(rig.folder, 'killed')
+    mkdirSync(tmp)
     const child = spawn(process.execPath, ['--import', 'tsx', driver, rig.folder, '{"script":"script.sh"}'], {
       cwd: root,
+      // What it leaves goes with the rig.
+      env: { ...process.env, TMPDIR: tmp },
     })
     await saying(child, 'running')
     assert.notDeepEqual(await processesWith('86399'), [])
