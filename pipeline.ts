@@ -3,9 +3,9 @@
  * To use your own image, give `image` another stock: fetch({ file: 'raspios.img.xz' }), and its OSTYPE.
  */
 import {
+  type Derivation,
   debian,
   decompress,
-  type Derivation,
   fetch,
   install,
   mount,
