@@ -1,28 +1,12 @@
 /** Applies layers to one partition of a raw disk image in place: no mount, no root. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Run } from '../engine/process.ts'
 import { FleetsieError } from '../errors.ts'
+import type { ApplyOptions } from './apply-options.ts'
 import { type ByteRange, rangesOnDisk } from './byte-ranges.ts'
 import { applyExt } from './ext/apply.ts'
 import { applyFat } from './fat/apply.ts'
-import { type EditablePartition, partitionName } from './partition-edit.ts'
-
-export interface ApplyOptions {
-  run: Run
-  /** A writable raw disk image. When this fails, it is ruined: throw it away. */
-  disk: string
-  partition: EditablePartition
-  /** Layers (tar files), the lowest first. */
-  layers: readonly string[]
-  /** Seconds since 1970: every time that no layer says. */
-  epoch: number
-  /** An existing folder for contents on their way; nothing stays in it. */
-  tmp: string
-  signal?: AbortSignal
-  /** The caller knows that this very filesystem passes its checker: it is not asked before the edit, only after. */
-  checked?: boolean
-}
+import { partitionName } from './partition-edit.ts'
 
 /**
  * Edits the partition so that it holds what the layers say. The same image and layers give the same bytes.

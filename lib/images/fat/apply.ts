@@ -2,7 +2,7 @@
 import { symlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
-import type { ApplyOptions } from '../apply.ts'
+import type { ApplyOptions } from '../apply-options.ts'
 import { partitionName } from '../partition-edit.ts'
 import { type Creation, type Diff, diffTree } from '../tree/diff.ts'
 import { Fingerprinter } from '../tree/fingerprint.ts'

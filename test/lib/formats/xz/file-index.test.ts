@@ -77,7 +77,8 @@ test("lzma-native's index parser counts the same, check by check", async (t) => 
     uncompressedSize: number
   }
   try {
-    lzma = createRequire(import.meta.url)('lzma-native')
+    const require = createRequire(import.meta.url)
+    lzma = require('lzma-native')
   } catch {
     t.skip('lzma-native has no binary for this machine')
     return
