@@ -4,7 +4,7 @@
  * source-manifest.json, so that checkout, bin and installed package compute the same keys.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { dirname, extname, join, relative, resolve, sep } from 'node:path'
+import { dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FleetsieError } from '../errors.ts'
 import { sha256Hex } from './canonical.ts'
@@ -51,9 +51,10 @@ export function codeDigests(moduleUrl: string, projectRoot: string): Record<stri
   return digests
 }
 
+/** Both are absolute and normal. Called for each import of each module, where path.relative would take milliseconds. */
 function within(root: string, path: string): string | undefined {
-  const name = relative(root, path)
-  return name === '' || name.startsWith(`..${sep}`) || name === '..' ? undefined : name.split(sep).join('/')
+  const folder = root.endsWith('/') ? root : `${root}/`
+  return path.startsWith(folder) && path !== folder ? path.slice(folder.length) : undefined
 }
 
 function moduleId(path: string, projectRoot: string): string {
@@ -100,12 +101,17 @@ export function readFacts(path: string, projectRoot: string): SourceFacts {
   return facts
 }
 
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+}
+
 /** A user may write `./x.js` or `./x` for ./x.ts. */
 function resolveSource(importer: string, specifier: string): string {
   const path = resolve(dirname(importer), specifier)
+  if (isFile(path)) return path
   const bare = extname(path) === '' ? path : path.slice(0, -extname(path).length)
-  const candidates = [path, `${bare}.ts`, `${bare}.mts`, `${path}.ts`, `${path}.js`, join(path, 'index.ts')]
-  const found = candidates.find((candidate) => existsSync(candidate) && statSync(candidate).isFile())
+  const candidates = [`${bare}.ts`, `${bare}.mts`, `${path}.ts`, `${path}.js`, join(path, 'index.ts')]
+  const found = candidates.find(isFile)
   if (found) return found
   throw new FleetsieError('E_INPUT', `imports ${JSON.stringify(specifier)}, which does not exist`, {
     file: importer,
