@@ -21,6 +21,8 @@ export class Session {
   constructor(project: Project | undefined) {
     this.project = project
     process.on('SIGINT', this.onSignal).on('SIGTERM', this.onSignal).on('SIGHUP', this.onSignal)
+    // Who reads the output may stop early (`build | head`): the work goes on, unseen.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
   }
 
   emit = (event: BuildEvent): void => this.renderer.emit(event)
@@ -73,4 +75,8 @@ export class Session {
     killAll()
     process.off('SIGINT', this.onSignal).off('SIGTERM', this.onSignal).off('SIGHUP', this.onSignal)
   }
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
 }
