@@ -1,9 +1,8 @@
 /** customize: files, packages, or a script run in a chroot of the merged tree; what changed becomes a layer set. */
 import * as v from 'valibot'
 import { input, stage } from '../lib/engine/stage.ts'
-import { runCustomize, runsPrograms } from '../lib/images/customize/customize.ts'
 import { noise } from '../lib/images/customize/noise.ts'
-import { customizeSources } from '../lib/images/customize/sources.ts'
+import { customizeSources, runsPrograms } from '../lib/images/customize/sources.ts'
 
 const projectPath = v.pipe(v.string(), v.nonEmpty('needs the name of a file'))
 const imagePath = v.pipe(
@@ -111,5 +110,8 @@ ${noise.map(({ what, why }) => `- ${what}: ${why}`).join('\n')}
       : always
   },
   sources: customizeSources,
-  run: runCustomize,
+  async run(context) {
+    const { runCustomize } = await import('../lib/images/customize/customize.ts')
+    await runCustomize(context)
+  },
 })

@@ -4,8 +4,6 @@ import { join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { stage } from '../lib/engine/stage.ts'
 import { FleetsieError } from '../lib/errors.ts'
-import { readLock, refreshHint } from '../lib/images/debian/lock.ts'
-import { downloadPackages, indexPackages } from '../lib/images/debian/packages.ts'
 
 export const debianPackages = stage({
   kind: 'build',
@@ -32,13 +30,15 @@ The output: the .deb files, their index \`Packages\`, and a copy of the lock.
     const sha256 = await host.sha256(from).catch((cause: unknown) => {
       throw new FleetsieError('E_INPUT', 'there is no such lock', {
         file: options.lock,
-        hint: refreshHint,
+        hint: '`fleetsie lock` makes one',
         cause,
       })
     })
     return [{ path: 'debian.lock', type: 'file', mode: 0o644, sha256, from }]
   },
   async run(context) {
+    const { readLock } = await import('../lib/images/debian/lock.ts')
+    const { downloadPackages, indexPackages } = await import('../lib/images/debian/packages.ts')
     const [source] = context.sources
     if (source?.type !== 'file') throw new FleetsieError('E_BUG', 'debian-packages has no lock')
     const lock = await readLock(source.from)

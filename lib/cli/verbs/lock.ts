@@ -30,7 +30,7 @@ function locksOf(session: Session): string[] {
   const { targets, cwd } = session.requireProject()
   const locks = chooseTargets(targets, Object.keys(targets))
     .flatMap(({ root }) => topological(root))
-    .filter((derivation) => derivation.stage.name === 'debian')
+    .filter((derivation) => derivation.stage.name === 'debian-packages')
     .map((derivation) => resolve(cwd, String(derivation.options['lock'])))
   return [...new Set(locks)]
 }

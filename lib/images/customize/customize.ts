@@ -15,7 +15,7 @@ import { rightsHere } from './rights.ts'
 import { removeRun, runSandbox } from './sandbox.ts'
 import { fileEntries } from './seed.ts'
 import { seedParts } from './seed-parts.ts'
-import type { CustomizeFiles } from './sources.ts'
+import { type CustomizeFiles, runsPrograms } from './sources.ts'
 
 export interface CustomizeOptions extends CustomizeFiles {
   image: Derivation
@@ -27,11 +27,6 @@ export interface CustomizeOptions extends CustomizeFiles {
   root?: number | undefined
 }
 type Context = BuildContext<CustomizeOptions>
-
-/** Whether something of the image has to be run. */
-export function runsPrograms({ script, packages }: CustomizeFiles): boolean {
-  return script !== undefined || (packages ?? []).length > 0
-}
 
 export async function runCustomize(context: Context): Promise<void> {
   const { options, tmp, signal, run, log } = context

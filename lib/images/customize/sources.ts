@@ -102,3 +102,8 @@ async function search(from: string, path: string): Promise<void> {
     await file.close()
   }
 }
+
+/** Whether something of the image has to be run. */
+export function runsPrograms({ script, packages }: CustomizeFiles): boolean {
+  return script !== undefined || (packages ?? []).length > 0
+}
