@@ -19,4 +19,3 @@ export {
   stage,
 } from './engine/stage.ts'
 export { FleetsieError } from './errors.ts'
-export { type LayerEntry, type LayerInput, writeLayer } from './formats/layer.ts'

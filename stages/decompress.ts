@@ -1,7 +1,7 @@
 /** `decompress`: from a downloaded image to a raw one that remembers its .xz blocks. */
 import * as v from 'valibot'
 import { input, stage } from '../lib/engine/stage.ts'
-import { maxImageSize } from '../lib/images/image.ts'
+import { maxImageSize } from '../lib/images/limits.ts'
 
 const sector = 512
 

@@ -5,9 +5,6 @@ import type { pki } from 'node-forge'
 import { loadForge } from '../formats/cms.ts'
 import { keyId } from '../formats/dsse.ts'
 
-/** In the subject of every certificate that was made unasked, and is not meant to be trusted by anyone else. */
-export const developmentName = 'fleetsie development key'
-
 const modulusLength = 3072
 const years = 10
 

@@ -6,13 +6,12 @@ import * as v from 'valibot'
 import { FleetsieError } from '../errors.ts'
 import type { StockIndex } from '../formats/xz/cut.ts'
 import { maxBlocks } from '../formats/xz/file-index.ts'
+import { maxImageSize } from './limits.ts'
 
 /** Bytes of a chunk, aligned to the disk; the last of an image may be shorter. */
 export const chunkSize = 1024 * 1024
 export const diskName = 'disk.img'
 const manifestName = 'image.json'
-/** What an image may be at most, bytes: its manifest stays below 20 MB. */
-export const maxImageSize = 256 * 1024 ** 3
 const maxManifest = 64 * 1024 * 1024
 const sector = 512
 

@@ -2,6 +2,9 @@
 import type { KeyObject, X509Certificate } from 'node:crypto'
 import { FleetsieError } from '../errors.ts'
 
+/** In the subject of every certificate that was made unasked, and is not meant to be trusted by anyone else. */
+export const developmentName = 'fleetsie development key'
+
 /** Signer first, root last. */
 export type Chain = readonly [X509Certificate, ...X509Certificate[]]
 

@@ -7,9 +7,7 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
 import { callerOf, configFolder } from './caller.ts'
-import { developmentName } from './certificates.ts'
-import { makeSigningKey } from './make-signing-key.ts'
-import { type Chain, checkChain, checkKey, orderChain } from './signing-checks.ts'
+import { type Chain, checkChain, checkKey, developmentName, orderChain } from './signing-checks.ts'
 
 export interface SigningKey {
   key: KeyObject
@@ -31,6 +29,7 @@ const certificatePattern = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE
 export async function signingKey(env: Environment = process.env, now = new Date()): Promise<SigningKey> {
   const found = await findSigningKey(env, now)
   if (found) return found
+  const { makeSigningKey } = await import('./make-signing-key.ts')
   await makeSigningKey(await keyFolder(env), { name: developmentName, caller: callerOf(env), now })
   const made = await findSigningKey(env, now)
   if (!made) throw new FleetsieError('E_IO', 'the development key vanished while it was made')

@@ -13,10 +13,9 @@ import {
   envelopeSuffix,
   signatureSuffix,
 } from './artifacts.ts'
-import { developmentName } from './certificates.ts'
 import { sha256OfFile } from './hash-file.ts'
 import { judge } from './openssl.ts'
-import { oneLine } from './signing-checks.ts'
+import { developmentName, oneLine } from './signing-checks.ts'
 import { compareSubjects, compareSums, isFile, signedSubjects } from './verify-files.ts'
 
 export interface Check {

@@ -8,13 +8,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { BuildStage } from '../../lib/engine/stage.ts'
 import { FleetsieError } from '../../lib/errors.ts'
-import {
-  chunkSize,
-  chunksDigest,
-  type ImageManifest,
-  maxImageSize,
-  readManifest,
-} from '../../lib/images/image.ts'
+import { chunkSize, chunksDigest, type ImageManifest, readManifest } from '../../lib/images/image.ts'
+import { maxImageSize } from '../../lib/images/limits.ts'
 import { decompress } from '../../stages/decompress.ts'
 import { claimed, withIndex } from '../helpers/claimed-xz.ts'
 import { buildContext, fakeInput } from '../helpers/context.ts'

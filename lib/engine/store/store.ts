@@ -1,17 +1,16 @@
 /**
  * The store: finished outputs by digest, and what is known about keys. See docs/architecture.md for its layout.
- * This file is the whole interface; each concern has its own file beside it.
+ * This file is the whole interface; each concern has its own file beside it. What a build with nothing to do never
+ * calls is loaded by the first call.
  */
 import { FleetsieError } from '../../errors.ts'
 import type { Manifest } from '../manifest.ts'
 import type { Deployed, Digest, Key } from '../stage.ts'
-import { autoGc, collectGarbage, makeRoomFor } from './gc.ts'
 import { lockKey } from './key-locks.ts'
 import { Layout } from './layout.ts'
 import { Objects } from './objects.ts'
 import type { Parts } from './parts.ts'
 import { Presence } from './presence.ts'
-import { publish } from './publish.ts'
 import * as records from './records.ts'
 import { openDatabase } from './schema.ts'
 import { defaultMinFree, freeReserve, reserve } from './space.ts'
@@ -33,7 +32,6 @@ import type {
   VerifyReport,
   Workspace,
 } from './types.ts'
-import { verifyStore } from './verify.ts'
 import { discardWorkspace, findLog, keepLog, makeWorkspace } from './workspaces.ts'
 import { writing } from './writing.ts'
 
@@ -126,6 +124,7 @@ export class Store {
   /** A fresh folder for one run of a stage. Makes room on the disk first when that is low. */
   async workspace(): Promise<Workspace> {
     return this.#write(async () => {
+      const { autoGc, makeRoomFor } = await import('./gc.ts')
       await autoGc(this.#parts)
       return makeRoomFor(this.#parts, async () => makeWorkspace(this.#parts))
     })
@@ -142,6 +141,8 @@ export class Store {
    */
   async publish(request: PublishRequest): Promise<StoredObject> {
     return this.#write(async () => {
+      const { autoGc, makeRoomFor } = await import('./gc.ts')
+      const { publish } = await import('./publish.ts')
       await autoGc(this.#parts)
       return makeRoomFor(this.#parts, () => publish(this.#parts, this.#objects, request))
     })
@@ -239,17 +240,20 @@ export class Store {
 
   /** Evicts what no limit, root or live process keeps. */
   async gc(options: GcOptions = {}): Promise<GcReport> {
+    const { collectGarbage } = await import('./gc.ts')
     if (options.dryRun) return collectGarbage(this.#parts, options)
     return this.#write(() => collectGarbage(this.#parts, options))
   }
 
   /** Evicts the least recently used until there is room, when the disk is low. For a stage that met a full disk. */
   async autoGc(): Promise<GcReport | undefined> {
+    const { autoGc } = await import('./gc.ts')
     return this.#write(() => autoGc(this.#parts))
   }
 
   /** Reads every object and compares it with its listing; `repair` drops what is damaged. */
   async verify(options: { repair?: boolean } = {}): Promise<VerifyReport> {
+    const { verifyStore } = await import('./verify.ts')
     if (!options.repair) return verifyStore(this.#parts, false)
     return this.#write(() => verifyStore(this.#parts, true))
   }

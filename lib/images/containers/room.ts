@@ -1,7 +1,7 @@
 /** The guard against an image that would fill the disk. */
 import { statfs } from 'node:fs/promises'
 import { FleetsieError } from '../../errors.ts'
-import { maxImageSize } from '../image.ts'
+import { maxImageSize } from '../limits.ts'
 
 /**
  * A check of image sizes against `maxSize` and what is free where `folder` lies, both in bytes.
