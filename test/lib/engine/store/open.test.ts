@@ -172,7 +172,7 @@ test('opened for reading only, it finds and leases nothing, and refuses to write
   assert.ok(store.lookup(keyOf('a')))
   store.recordRun('sample', 'save', keyOf('a'), {})
   assert.equal(store.previousRun('sample', 'save'), undefined)
-  for (const write of [store.workspace(), store.gc(), store.lock(keyOf('a'), () => {})]) {
+  for (const write of [() => store.workspace(), () => store.gc(), () => store.lock(keyOf('a'), () => {})]) {
     await assert.rejects(write, { code: 'E_IO', file: folder })
   }
   assert.deepEqual(readdirSync(join(folder, 'leases')), [])
