@@ -21,7 +21,7 @@ export async function decompressImage(
   from: Input,
   maxSize: number,
 ): Promise<void> {
-  const { file, name } = await fetchedFile(from.path)
+  const { file, name, sha256 } = await fetchedFile(from.path)
   await inFile(name, async () => {
     const fileSize = (await stat(file)).size
     const kind = containerKind(await readStart(file), name)
@@ -43,7 +43,8 @@ export async function decompressImage(
         throw damagedContainer(`the image is cut off: ${size} bytes are no multiple of ${sector}`)
       }
       const { chunks, digest } = await writer.finish(size)
-      const manifest: ImageManifest = { format: 1, size, chunkSize, chunks, container: { kind } }
+      const container = { kind, sha256 }
+      const manifest: ImageManifest = { format: 1, size, chunkSize, chunks, container }
       await writeManifest(context.out, xz ? { ...manifest, xz } : manifest)
       context.declare(diskName, { chunks: digest })
     } finally {

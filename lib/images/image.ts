@@ -30,19 +30,21 @@ export interface ImageManifest {
   chunkSize: typeof chunkSize
   /** sha256 of each chunk, null for one of zeros. */
   chunks: (string | null)[]
-  container: { kind: ContainerKind }
+  /** What it came in: the kind, and the sha256 of the file. */
+  container: { kind: ContainerKind; sha256: string }
   /** Left out when the streams of an .xz differ in their check: such blocks cannot stand in one stream. */
   xz?: XzContainer | undefined
 }
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 
 const manifestSchema = v.strictObject({
   format: v.literal(1),
   size: v.pipe(count, v.minValue(sector), v.maxValue(maxImageSize), v.multipleOf(sector)),
   chunkSize: v.literal(chunkSize),
-  chunks: v.array(v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)))),
-  container: v.strictObject({ kind: v.picklist(['xz', 'gz', 'zst', 'zip', 'raw']) }),
+  chunks: v.array(v.nullable(sha256)),
+  container: v.strictObject({ kind: v.picklist(['xz', 'gz', 'zst', 'zip', 'raw']), sha256 }),
   xz: v.optional(
     v.strictObject({
       check: v.picklist([0, 1, 4, 10]),

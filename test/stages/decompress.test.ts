@@ -186,9 +186,11 @@ const others: { name: string; kind: string; file: () => Buffer }[] = [
 ]
 for (const { name, kind, file } of others) {
   test(`${name} is a ${kind} file and becomes the image`, async () => {
-    const { disk, manifest, declared } = await run(name, file())
+    const content = file()
+    const { disk, manifest, declared } = await run(name, content)
     assert.ok(disk.equals(image))
-    assert.deepEqual(manifest.container, { kind })
+    const sha256 = createHash('sha256').update(content).digest('hex')
+    assert.deepEqual(manifest.container, { kind, sha256 })
     assert.equal(manifest.size, image.length)
     assert.deepEqual(declared, { chunks: chunksDigest(manifest.chunks) })
   })

@@ -4,13 +4,14 @@ import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { BuildContext, Input } from '../../engine/stage.ts'
+import { FleetsieError } from '../../errors.ts'
 import { writeBmap } from '../../formats/bmap.ts'
 import { version } from '../../version.ts'
 import { applyLayers } from '../apply.ts'
 import { artifactSuffixes, type Release, writeArtifacts } from '../artifacts.ts'
 import { compressImage } from '../compress.ts'
 import { fetchedFile } from '../fetched-file.ts'
-import { diskName, readManifest } from '../image.ts'
+import { diskName, type ImageManifest, readManifest } from '../image.ts'
 import { type PartitionTable, readPartitionTable, readTable } from '../partitions.ts'
 import { scanImage } from '../scan.ts'
 import { releaseDependencies } from './dependencies.ts'
@@ -38,6 +39,7 @@ export async function saveImage(context: Context, options: SaveOptions): Promise
   const { image, stock, name } = options
   const stem = `${name}_fleetsie`
   const manifest = await readManifest(image.path)
+  const stockFile = stock && (await stockOf(manifest, stock))
   const { disk, table, epoch, layers } = await edit(context, options)
 
   const imageFile = join(context.out, stem + artifactSuffixes.image)
@@ -52,9 +54,7 @@ export async function saveImage(context: Context, options: SaveOptions): Promise
   const compressed = await compressImage({
     raw: disk,
     size: table.size,
-    ...(stock && manifest.xz
-      ? { stock: { file: (await fetchedFile(stock.path)).file, index: manifest.xz } }
-      : {}),
+    ...(stockFile && manifest.xz ? { stock: { file: stockFile, index: manifest.xz } } : {}),
     touched: scan.touched,
     out: imageFile,
     run: context.run,
@@ -77,6 +77,16 @@ export async function saveImage(context: Context, options: SaveOptions): Promise
     dependencies: await releaseDependencies(image, stock, layers),
     parameters: { name, ...(options.grow === undefined ? {} : { grow: options.grow }) },
     version,
+  })
+}
+
+/** Blocks are taken over by their place: those of another file could fit in size, and be of another image. */
+async function stockOf({ container }: ImageManifest, stock: Input): Promise<string> {
+  const { file, name, sha256 } = await fetchedFile(stock.path)
+  if (sha256 === container.sha256) return file
+  throw new FleetsieError('E_INPUT', '`stock` is not the file that `image` was made of', {
+    file: name,
+    hint: 'give `stock` what `decompress` got as `from`',
   })
 }
 

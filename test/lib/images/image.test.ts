@@ -131,7 +131,7 @@ const manifest: ImageManifest = {
   size: chunkSize + 512,
   chunkSize,
   chunks: ['a'.repeat(64), null],
-  container: { kind: 'xz' },
+  container: { kind: 'xz', sha256: 'b'.repeat(64) },
   xz: {
     check: 4,
     streams: 2,
