@@ -1,5 +1,6 @@
 // npm packages: exactly those of package-lock.json, and the database module compiled for this very Node.
-import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { installDebianPackages } from './debian-packages.mjs'
 import { capture, childEnvironment, run, Stop, say } from './terminal.mjs'
@@ -41,13 +42,19 @@ export function compileDatabaseModule(root) {
     `Node, and npm's registry holds only its source. This takes about a minute, once for Node ${process.version}.`,
   )
   installDebianPackages(['compile'])
+  const found = headers(root)
+  // make, which node-gyp writes rules for, takes a blank in a folder's name for the end of it.
+  const scratch = mkdtempSync(join(tmpdir(), 'fleetsie-headers-'))
+  const nodedir = join(scratch, 'headers')
+  symlinkSync(found, nodedir)
   const env = childEnvironment({
     // node-gyp reads these from the environment; npm's own flags of that name are about to go away.
-    npm_config_nodedir: headers(root),
+    npm_config_nodedir: nodedir,
     npm_config_build_from_source: 'true',
     JOBS: 'max',
   })
   const { output } = capture(...npmCommand(['rebuild', 'better-sqlite3']), { cwd: root, env })
+  rmSync(scratch, { recursive: true })
   const left = loadProblem(root)
   if (left === undefined) return
   const tail = output.trimEnd().split('\n').slice(-30).join('\n')
