@@ -40,7 +40,7 @@ const options = v.pipe(
         ),
       ),
       v.description(
-        "A folder of the project that is laid over the tree, or `{ '/etc/motd': 'motd' }`. root:root, 0755 or 0644.",
+        "A folder of the project that is laid over the tree, or `{ '/etc/motd': 'motd' }`. root:root, 0755 or 0644. Empty folders are left out.",
       ),
     ),
     network: v.pipe(

@@ -313,6 +313,12 @@ describe('customize checks its options', () => {
       message: /none\.sh does not exist/,
     })
     await assert.rejects(sources({ script: 'folder' }), { code: 'E_INPUT', message: /has to be a file/ })
+    await mkdir(join(rig.project, 'some-folder/in'), { recursive: true })
+    await assert.rejects(sources({ files: { '/opt/f': 'some-folder' } }), {
+      code: 'E_INPUT',
+      message: /some-folder has to be a file, but is a directory/,
+    })
+    assert.deepEqual(await sources({ files: 'some-folder' }), [], 'git would hold no empty folder either')
     await assert.rejects(sources({ files: 'nowhere' }), {
       code: 'E_INPUT',
       message: /nowhere does not exist/,

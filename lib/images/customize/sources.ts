@@ -37,7 +37,7 @@ export async function customizeSources(options: CustomizeFiles, host: SourceHost
     add(await fileSource(resolve(host.cwd, path), sourcePrefix(path), host))
   }
   for (const { from, path } of await projectFiles(options, host)) {
-    const source = await anySource(from, path, host)
+    const source = await fileOrLink(from, path, host)
     if (source.type === 'file' && !options.allowPrivateKeys?.includes(path)) await search(from, path)
     add(source)
   }
@@ -57,16 +57,15 @@ async function projectFiles(
   if (!stats.isDirectory()) throw new FleetsieError('E_INPUT', `${files} is no folder`, { file: files })
   const found = await walk(folder, '.')
   return found
-    .filter(({ type, empty }) => type !== 'directory' || empty)
-    .map(({ path }) => path.replace(/^\.\/?/, ''))
-    .filter((path) => path !== '')
+    .filter(({ type }) => type !== 'directory')
+    .map(({ path }) => path.replace(/^\.\//, ''))
     .map((path) => ({ from: join(folder, path), path: `${sourcePrefix(files)}/${path}` }))
 }
 
-async function anySource(from: string, path: string, host: SourceHost): Promise<Source> {
+/** A link stays a link. */
+async function fileOrLink(from: string, path: string, host: SourceHost): Promise<Source> {
   const stats = await lstat(from).catch(missing(path))
   if (stats.isSymbolicLink()) return { path, type: 'symlink', target: await readlink(from) }
-  if (stats.isDirectory()) return { path, type: 'directory', mode: 0o755 }
   return fileSource(from, path, host)
 }
 
