@@ -98,14 +98,18 @@ export function readSuperblock(window: Window): Superblock {
     throw damaged('its groups are impossible')
   if (superblock.inodesPerGroup === 0 || superblock.inodesPerGroup > blockSize * 8)
     throw damaged('its inode tables are impossible')
-  if (superblock.inodeSize < 128 || superblock.inodeSize > blockSize)
+  if (!isPowerOfTwo(superblock.inodeSize) || superblock.inodeSize < 128 || superblock.inodeSize > blockSize)
     throw damaged('its inode size is impossible')
+  if (superblock.inodes < 1 || superblock.inodes > superblock.groups * superblock.inodesPerGroup)
+    throw damaged(`it has ${superblock.inodes} inodes in ${superblock.groups} groups`)
   if (superblock.descriptorSize < 32 || superblock.descriptorSize > 1024)
     throw damaged('its descriptors are impossible')
   if (blocks * blockSize > window.size)
     throw damaged(`it is larger (${blocks * blockSize} bytes) than its partition (${window.size})`)
   return superblock
 }
+
+const isPowerOfTwo = (value: number): boolean => (value & (value - 1)) === 0
 
 function damaged(what: string): FleetsieError {
   return new FleetsieError('E_DAMAGED', `this is not a sound ext filesystem: ${what}`)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { open } from 'node:fs/promises'
 import { test } from 'node:test'
 import { exists, listFolder, readFile } from '../../../lib/images/read-tree.ts'
 import { Bench, failsWith, file, folder, link } from './apply/layers.ts'
@@ -41,6 +42,24 @@ test('files of ext are read through links, which stay inside the image', async (
   await assert.rejects(listFolder(bench, 'abs'), failsWith('E_INPUT', /is a file, not a folder/))
   await assert.rejects(readFile(bench, 'abs', 1000), failsWith('E_INPUT', /the limit is 1000/))
 })
+
+const superblockFaults: [string, number, number][] = [
+  ['no block', 0x4, 0],
+  ['a first block behind the last', 0x14, 0x8000],
+  ['more inodes than its groups hold', 0x28, 1],
+  ['inodes of an odd size', 0x58, 200],
+]
+for (const [fault, at, value] of superblockFaults) {
+  test(`an ext superblock with ${fault} is damaged, and no bug of ours`, async (t) => {
+    const bench = await (await Bench.open(t)).ext()
+    const disk = await open(bench.disk, 'r+')
+    const field = Buffer.alloc(2)
+    field.writeUInt16LE(value)
+    await disk.write(field, 0, 2, bench.partition.offset + 1024 + at)
+    await disk.close()
+    await assert.rejects(listFolder(bench, '/'), failsWith('E_DAMAGED', /not a sound ext filesystem/))
+  })
+}
 
 test('files of FAT are read whatever the case', async (t) => {
   const bench = await (await Bench.open(t)).fat(32, 40)
