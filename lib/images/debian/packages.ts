@@ -33,7 +33,8 @@ export async function downloadPackages(
   const mirror = mirrorOf(lock)
   const kept = join(downloadFolder(), 'packages')
   await mkdir(kept, { recursive: true })
-  const all = [...lock.packages, ...lock.bootloader]
+  // Somebody may want the boot loader's packages in the image as well.
+  const all = [...new Map([...lock.packages, ...lock.bootloader].map((one) => [one.sha256, one])).values()]
   const total = all.reduce((sum, { size }) => sum + size, 0)
   let done = 0
   const queue = [...all]

@@ -76,6 +76,13 @@ describe('the locked packages', { skip: needs('dpkg-deb') }, () => {
     }
   })
 
+  it('may be in the image and make it bootable', async () => {
+    lock.packages.push(lock.bootloader[0]!)
+    await downloadPackages(lock, folder, context)
+    assert.equal(readdirSync(folder).length, 3)
+    assert.equal(asked.filter((url) => url.includes('gamma')).length, 1)
+  })
+
   it('become a folder that apt takes for a repository', async () => {
     await downloadPackages(lock, folder, context)
     await indexPackages(lock, folder, runner({ home: folder }))
