@@ -104,8 +104,9 @@ A local \`file\` needs no sum: it is computed and shown, and when the file chang
     const sources: FileSource[] = []
     if (file !== undefined) sources.push(await localSource(given, file, host))
     if (signature !== undefined) {
-      sources.push(await sourceOf('signature', signature.file, host))
-      sources.push(await sourceOf('keyring', signature.keyring, host))
+      // No file's own name has a slash: one called `keyring` is told apart.
+      sources.push(await sourceOf('signature/file', signature.file, host))
+      sources.push(await sourceOf('signature/keyring', signature.keyring, host))
     }
     return sources
   },

@@ -208,7 +208,7 @@ describe('fetch', () => {
         const sources = (await stage.sources?.(options, host())) ?? []
         assert.deepEqual(
           sources.map((source) => source.path),
-          ['signature', 'keyring'],
+          ['signature/file', 'signature/keyring'],
         )
       } finally {
         await server.close()
