@@ -46,7 +46,8 @@ await main(async () => {
   const args = process.argv.slice(2)
   const onlyEndToEnd = args[0] === '--e2e'
   const patterns = onlyEndToEnd ? args.slice(1) : args
-  setUp(['always', 'customize', 'foreign', 'debian', 'test'])
+  // compile: tests call python3 as well.
+  setUp(['always', 'customize', 'foreign', 'debian', 'compile', 'test'])
 
   const matches = (file) => {
     const name = onlyEndToEnd ? basename(file) : file
