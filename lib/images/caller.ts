@@ -1,7 +1,9 @@
 /** Who called: under sudo it is the user behind it, to whom the files outside the store go on belonging. */
-import { chown, readFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { FleetsieError } from '../errors.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -22,9 +24,30 @@ function id(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined
 }
 
-/** Gives a file that this process made to the caller. */
-export async function giveToCaller(path: string, caller: Caller | undefined): Promise<void> {
-  if (caller) await chown(path, caller.uid, caller.gid)
+/**
+ * Sets the mode of what this process has made, and gives it to the caller. By an open file and never by name: the folder
+ * is the caller's, who could put a link to a file of root there meanwhile. Fails with E_UNSAFE for such a link.
+ */
+export async function settle(path: string, mode: number, caller: Caller | undefined): Promise<void> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  const file = await open(path, flags).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ELOOP' ? swapped(path) : error
+  })
+  try {
+    const stats = await file.stat()
+    if (caller && !stats.isDirectory() && stats.nlink !== 1) throw swapped(path)
+    await file.chmod(mode)
+    if (caller) await file.chown(caller.uid, caller.gid)
+  } finally {
+    await file.close()
+  }
+}
+
+function swapped(path: string): FleetsieError {
+  return new FleetsieError('E_UNSAFE', 'somebody put a link in the place of a file that was just made', {
+    file: path,
+    hint: 'find out who writes into this folder before you run it as root again',
+  })
 }
 
 /** `$XDG_CONFIG_HOME/fleetsie`, else `.config/fleetsie` in the caller's home. */

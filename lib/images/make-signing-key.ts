@@ -2,7 +2,7 @@
 import { link, open, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
-import { type Caller, giveToCaller } from './caller.ts'
+import { type Caller, settle } from './caller.ts'
 import { issueSigningKey } from './certificates.ts'
 import { makeFolder, partName, replaceWithBytes, sweepParts, sync } from './replace-file.ts'
 
@@ -45,7 +45,7 @@ export async function makeSigningKey(folder: string, { name, caller, now }: KeyW
     } finally {
       await file.close()
     }
-    await giveToCaller(part, caller)
+    await settle(part, 0o600, caller)
     // A link never replaces: of two processes, one wins, and both go on with its key.
     await link(part, files.key)
   } catch (error) {

@@ -1,11 +1,11 @@
 /** What the stage `sign` does: signatures over what `save` made, and all of it in a folder to publish. */
 import { createHash } from 'node:crypto'
-import { chmod, lstat, writeFile } from 'node:fs/promises'
+import { lstat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { DeployContext, Deployed, Input } from '../engine/stage.ts'
 import { FleetsieError } from '../errors.ts'
 import { type ArtifactFile, type ArtifactList, authorityName, readArtifacts } from './artifacts.ts'
-import { callerOf } from './caller.ts'
+import { callerOf, settle } from './caller.ts'
 import { sha256OfFile } from './hash-file.ts'
 import { judge } from './openssl.ts'
 import { makeFolder, replaceWithBytes, replaceWithCopy, sweepParts } from './replace-file.ts'
@@ -94,7 +94,7 @@ async function isThere(
   const present = await lstat(path).catch(() => undefined)
   if (!present?.isFile() || present.size !== file.size) return false
   if ((await sha256OfFile(path, { signal })) !== file.sha256) return false
-  if ((present.mode & 0o7777) !== mode) await chmod(path, mode)
+  if ((present.mode & 0o7777) !== mode) await settle(path, mode, undefined)
   return true
 }
 

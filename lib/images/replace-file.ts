@@ -1,10 +1,10 @@
 /** Files outside the store: written under another name, synced, then renamed, so that nobody sees half of one. */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, copyFile, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { copyFile, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
-import { type Caller, giveToCaller } from './caller.ts'
+import { type Caller, settle } from './caller.ts'
 
 interface Placement {
   mode: number
@@ -55,8 +55,7 @@ async function replace(
   try {
     await write(part)
     // Whatever the umask is and the source's mode was.
-    await chmod(part, mode)
-    await giveToCaller(part, caller)
+    await settle(part, mode, caller)
     await check?.(part)
     await sync(part)
     await rename(part, path)
@@ -87,8 +86,7 @@ export async function makeFolder(path: string, mode: number, caller: Caller | un
     })
   })
   for (let folder = path; first !== undefined && folder.length >= first.length; folder = dirname(folder)) {
-    await chmod(folder, mode)
-    await giveToCaller(folder, caller)
+    await settle(folder, mode, caller)
   }
 }
 
