@@ -6,18 +6,20 @@ import { readDiskTable } from './partitions.ts'
 
 /**
  * Gives partition `number` of the image at `diskPath` `size` bytes (a multiple of 512); it must be the last on the disk.
- * The file becomes `diskSize` bytes; without that, large enough. Answers with its size. Ids, names and flags stay.
+ * The file becomes at least `diskSize` bytes, and large enough. Answers with its size. Ids, names and flags stay.
  */
 export function growTableEntry(
   diskPath: string,
   number: number,
   size: number,
-  diskSize?: number,
+  diskSize = 0,
 ): Promise<number> {
   return withDisk(diskPath, 'r+', async ({ handle, read, size: oldSize }) => {
     const table = await readDiskTable(read, oldSize)
-    const growth =
-      table.kind === 'mbr' ? growMbr(table, number, size, diskSize) : growGpt(table, number, size, diskSize)
+    const grow = (to?: number) =>
+      table.kind === 'mbr' ? growMbr(table, number, size, to) : growGpt(table, number, size, to)
+    const least = grow()
+    const growth = least.diskSize < diskSize ? grow(diskSize) : least
     await handle.truncate(growth.diskSize)
     for (const { offset, bytes } of growth.patches) {
       for (let done = 0; done < bytes.length; ) {

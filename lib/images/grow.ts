@@ -21,6 +21,8 @@ export interface GrowOptions {
   partition: EditablePartition
   /** Bytes that the partition gets in all, a multiple of 4,096; not fewer than it has. */
   size: number
+  /** Bytes that the image has at least afterwards. Without it, it ends behind the partition. */
+  diskSize?: number
   /** Seconds since 1970, for the superblock. */
   epoch: number
   tmp: string
@@ -55,7 +57,7 @@ export async function growPartition(options: GrowOptions): Promise<number> {
     const mend = `e2fsck -fy '${disk}${partition.offset === 0 ? '' : `?offset=${partition.offset}`}'`
     assertEditable(before, what, mend)
     await fsckExt(run, device, tmp, before, { code: 'E_DAMAGED', what, hint: `mend it first: ${mend}` })
-    const diskSize = await growTableEntry(disk, partition.number, size)
+    const diskSize = await growTableEntry(disk, partition.number, size, options.diskSize)
     await growFilesystem(options, before, tmp)
     const grown = await withWindow(disk, { ...partition, size }, 'r+', (window) => {
       settleSuperblock(window, before, epoch)
