@@ -1,4 +1,5 @@
 /** Events as lines of text. The plain renderer prints them as they are, the live view above its own lines. */
+import { relative } from 'node:path'
 import type { BuildEvent } from '../../engine/events.ts'
 import { formatBytes, formatDuration } from '../format.ts'
 
@@ -32,7 +33,7 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
       return [err(`store        evicted ${event.object} (${formatBytes(event.bytes)}): ${event.reason}`)]
     case 'artifacts':
       return event.artifacts.map((artifact) =>
-        out(`${artifact.sha256.slice(0, 12)}  ${artifact.kind.padEnd(11)}  ${artifact.path}`),
+        out(`${artifact.sha256.slice(0, 12)}  ${artifact.kind.padEnd(11)}  ${shownPath(artifact.path)}`),
       )
     case 'answer':
       return [out(event.text)]
@@ -59,4 +60,10 @@ function out(text: string): Line {
 
 function err(text: string): Line {
   return { text, stream: 'stderr' }
+}
+
+/** As short as a shell here takes it. */
+function shownPath(path: string): string {
+  const name = relative('', path)
+  return name.startsWith('..') ? path : name
 }

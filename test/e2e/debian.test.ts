@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -13,45 +13,33 @@ import { runner } from '../../lib/engine/process.ts'
 import { refreshLock } from '../../lib/images/debian/refresh.ts'
 import { boot, type Machine } from '../helpers/machine.ts'
 import { needs } from '../helpers/needs.ts'
-import { checkout, events, program } from '../helpers/npm-project.ts'
+import { type Finished, type Scratch, scratchCheckout } from '../helpers/scratch.ts'
 
 /** Emulated, on a machine that may have other work to do. */
 const patience = 600
 const unit = 'fleetsie-provision.service'
 const motd = 'This device belongs to a fleet'
 
-/** Builds the target; an outdated lock is refreshed in a copy, for the mirror moves on and this test is not about that. */
-async function builtImage(scratch: string): Promise<string> {
-  const given = process.env['FLEETSIE_TEST_DEBIAN_IMAGE']
-  if (given) return given
-  const store = process.env['FLEETSIE_STORE']
-  const build = (cwd: string): ReturnType<typeof program> =>
-    program(process.execPath, ['--import', 'tsx', 'pipeline.ts', 'build', 'debian', '--json'], {
-      cwd,
-      ...(store ? { env: { ...process.env, FLEETSIE_STORE: store } } : {}),
-    })
-  let folder = checkout
-  let ended = await build(folder)
+/** Builds the target; an outdated lock is refreshed in the copy, for the mirror moves on and this test is not about that. */
+async function buildImage(scratch: Scratch): Promise<string> {
+  const build = (): Promise<Finished> => scratch.run(['build', 'debian', '--json'])
+  let ended = await build()
   if (ended.code === 4 && /no longer has .*fleetsie lock/s.test(ended.stdout)) {
-    folder = join(scratch, 'refreshed')
-    // A link would lead the modules back to the checkout, and with them the folder where relative paths begin.
-    const kept = (source: string): boolean => !/\/(node_modules|\.git|dist|out)$/.test(source)
-    cpSync(checkout, folder, { recursive: true, filter: kept })
-    execFileSync('ln', ['-s', join(checkout, 'node_modules'), join(folder, 'node_modules')])
-    const tmp = mkdtempSync(join(scratch, 'lock-'))
-    await refreshLock(join(folder, 'debian.lock'), { run: runner({ home: tmp }), tmp })
-    ended = await build(folder)
+    const tmp = mkdtempSync(join(scratch.folder, 'lock-'))
+    await refreshLock(join(scratch.project, 'debian.lock'), { run: runner({ home: tmp }), tmp })
+    ended = await build()
   }
   assert.equal(ended.code, 0, ended.stdout.slice(-4000) + ended.stderr)
-  const made = events(ended.stdout).flatMap((event) => (event.type === 'artifacts' ? event.artifacts : []))
+  const made = ended.events.flatMap((event) => (event.type === 'artifacts' ? event.artifacts : []))
   const image = made.find(({ kind }) => kind === 'image')
   assert.ok(image, ended.stdout)
-  return join(folder, image.path)
+  return image.path
 }
 
 describe('the Debian image boots', { skip: needs('qemu-system-x86_64', 'mcopy', 'mkfs.fat', 'xz') }, () => {
   let tmp = ''
   let disk = ''
+  let scratch: Scratch | undefined
   const machines: Machine[] = []
   const start = (more: readonly string[] = []): Machine => {
     const machine = boot(disk, more)
@@ -61,7 +49,9 @@ describe('the Debian image boots', { skip: needs('qemu-system-x86_64', 'mcopy', 
 
   before(async () => {
     tmp = mkdtempSync(join(tmpdir(), 'fleetsie-test-boot-'))
-    const image = await builtImage(tmp)
+    const given = process.env['FLEETSIE_TEST_DEBIAN_IMAGE']
+    if (!given) scratch = await scratchCheckout()
+    const image = given ?? (await buildImage(scratch!))
     if (image.endsWith('.img')) {
       disk = image
       return
@@ -73,6 +63,7 @@ describe('the Debian image boots', { skip: needs('qemu-system-x86_64', 'mcopy', 
   after(async () => {
     for (const machine of machines) await machine.kill()
     rmSync(tmp, { recursive: true, force: true })
+    await scratch?.remove()
   })
 
   it('to multi-user, where the service looks for a disk, says that there is none, and stays', async () => {
@@ -133,5 +124,19 @@ systemd-run --quiet --no-block sh -c 'while systemctl is-enabled --quiet ${unit}
       'written\n',
       'setup could not write to its disk',
     )
+  })
+  it('is the same bytes when every stage is built again', async (t) => {
+    if (!scratch) {
+      t.skip('FLEETSIE_TEST_DEBIAN_IMAGE was given, so nothing was built here')
+      return
+    }
+    const ended = await scratch.run(['build', 'debian', '--check', '--json'])
+    assert.equal(ended.code, 0, ended.stdout.slice(-4000) + ended.stderr)
+    const equal = ended.events.flatMap((event) =>
+      event.type === 'stage' && event.because === 'built again and found equal' ? [event.stage] : [],
+    )
+    assert.deepEqual(equal.sort(), [
+      ...['debian', 'debian-packages', 'decompress', 'install', 'mount', 'overlay', 'save'],
+    ])
   })
 })
