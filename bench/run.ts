@@ -3,9 +3,8 @@
  * docs/benchmarks.md says how to read it.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { makeLargeImage } from './large-image.ts'
 import { machine } from './machine.ts'
 import { preface, table } from './report.ts'
 import type { Row } from './row.ts'
@@ -14,14 +13,13 @@ import { edit } from './scenarios/edit.ts'
 import { memory } from './scenarios/memory.ts'
 import { nothingToDo } from './scenarios/nothing-to-do.ts'
 import type { Scenario, StockImage } from './scenarios/scenario.ts'
+import { type ImageOptions, stockImage } from './stock-image.ts'
 import { makeWorkplace, type Workplace } from './workplace.ts'
 
 const checkout = dirname(import.meta.dirname)
 const scenarios: readonly Scenario[] = [nothingToDo, decompress, memory, edit]
 
-interface Options {
-  image?: string
-  os: string
+interface Options extends ImageOptions {
   runs: number
 }
 
@@ -29,6 +27,7 @@ const program = new Command('npm run bench --')
   .description('Times this program beside its peers and prints one table of ratios.')
   .argument('[pattern]', 'only scenarios whose name holds this', '')
   .option('--image <file>', 'a stock .img.xz for decompress, memory and edit; default: one is made, 1 GiB')
+  .option('--debian', 'make that image by the stage debian, and measure this: takes minutes and a mirror')
   .option('--os <ostype>', 'which OS is in it, as `install` takes it', 'Debian')
   .option('--runs <n>', 'how often both sides of a ratio run', positive, 5)
   .addHelpText('after', `\nScenarios:\n${scenarios.map((one) => `  ${one.name}: ${one.about}`).join('\n')}`)
@@ -47,7 +46,10 @@ async function bench(pattern: string, options: Options): Promise<void> {
   const workplace = await makeWorkplace()
   const rows: Row[] = []
   try {
-    const image = once(() => stockImage(workplace, options))
+    const image = once(() => {
+      say('getting the large image ready')
+      return stockImage(workplace, options)
+    })
     for (const scenario of chosen) {
       say(`${scenario.name}: ${scenario.about}`)
       rows.push(...(await runOne(scenario, workplace, options.runs, image)))
@@ -77,14 +79,6 @@ async function runOne(
     process.exitCode = 1
     return [{ name: scenario.name, notRun: (error as Error).message.replaceAll(/\s+/g, ' ').slice(0, 300) }]
   }
-}
-
-async function stockImage({ root }: Workplace, { image, os }: Options): Promise<StockImage> {
-  if (image !== undefined) return { path: resolve(image), os, about: image }
-  say('making an image of 1 GiB')
-  const path = join(root, 'large.img.xz')
-  await makeLargeImage(join(checkout, 'fixtures/sample.img.xz'), path, join(root, 'large'))
-  return { path, os: 'Debian', about: 'made: 1 GiB, 300 MiB of files' }
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -9,6 +9,8 @@ import { delimiter, dirname, join } from 'node:path'
 import type { Subject } from './measure.ts'
 
 const here = dirname(import.meta.dirname)
+/** Where packages come from: the only setting of the user's that is passed on. */
+const mirror = 'FLEETSIE_DEBIAN_MIRROR'
 
 export interface Workplace {
   root: string
@@ -25,7 +27,9 @@ export async function makeWorkplace(): Promise<Workplace> {
     const checkout = join(root, 'checkout')
     const { NODE_OPTIONS: _, ...outer } = process.env
     const env = {
-      ...Object.fromEntries(Object.entries(outer).filter(([name]) => !name.startsWith('FLEETSIE_'))),
+      ...Object.fromEntries(
+        Object.entries(outer).filter(([name]) => name === mirror || !name.startsWith('FLEETSIE_')),
+      ),
       PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
       FLEETSIE_STORE: join(root, 'store'),
       XDG_CONFIG_HOME: join(root, 'config'),
@@ -63,18 +67,15 @@ export function fleetsie({ checkout, env }: Workplace, cwd: string, ...args: str
 
 /**
  * A project of its own that imports the compiled package. Its pipeline has the target `table`, which ends after
- * `mount`, and `image`, all the way to the signed artifacts.
+ * `mount`, `customized`, where a script has run in the image, and `image`, all the way to the signed artifacts.
  */
 export async function makeProject(at: Workplace, name: string, stock: string, os: string): Promise<string> {
-  const folder = join(at.root, name)
-  await mkdir(join(folder, 'overlays/part_2/etc'), { recursive: true })
-  await mkdir(join(folder, 'overlays/part_1'), { recursive: true })
-  await writeFile(join(folder, 'overlays/part_2/etc/motd'), 'the first text\n')
-  await writeFile(join(folder, 'overlays/part_1/bench.txt'), 'a file for the boot partition\n')
-  await writeFile(
-    join(folder, 'pipeline.mjs'),
-    `
-import { decompress, fetch, install, mount, overlay, pipeline, save, sign } from '${at.checkout}/dist/lib/index.js'
+  return writeProject(at, name, {
+    'overlays/part_1/bench.txt': 'a file for the boot partition\n',
+    'overlays/part_2/etc/motd': 'the first text\n',
+    'customize.sh': 'echo customized > /etc/customized\n',
+    'pipeline.mjs': `
+import { customize, decompress, fetch, install, mount, overlay, pipeline, save, sign } from '${at.checkout}/dist/lib/index.js'
 const stock = fetch({ file: ${JSON.stringify(stock)} })
 const image = decompress({ from: stock })
 const table = mount({ image })
@@ -82,10 +83,28 @@ const layers = [overlay({ from: 'overlays' }), install({ image, os: ${JSON.strin
 await pipeline({
   image: () => sign({ artifacts: save({ stock, image, table, layers, name: 'bench' }), out: 'out' }),
   table: () => table,
+  customized: () => customize({ image, table, layers, script: 'customize.sh' }),
 })
 `,
-  )
-  await writeFile(join(folder, '.gitignore'), 'out/\n')
+  })
+}
+
+/** A project with the target `stock`: the image that the stage `debian` makes. */
+export async function makeDebianProject(at: Workplace): Promise<string> {
+  return writeProject(at, 'debian', {
+    'pipeline.mjs': `
+import { debian, pipeline } from '${at.checkout}/dist/lib/index.js'
+await pipeline({ stock: () => debian({ lock: '${at.checkout}/debian.lock' }) })
+`,
+  })
+}
+
+async function writeProject(at: Workplace, name: string, files: Record<string, string>): Promise<string> {
+  const folder = join(at.root, name)
+  for (const [path, content] of Object.entries({ '.gitignore': 'out/\n', ...files })) {
+    await mkdir(dirname(join(folder, path)), { recursive: true })
+    await writeFile(join(folder, path), content)
+  }
   track(folder)
   return folder
 }

@@ -1,4 +1,5 @@
 /** What a scenario is given and what it gives. */
+import type { Sample, Subject } from '../measure.ts'
 import type { Row } from '../row.ts'
 import type { Workplace } from '../workplace.ts'
 
@@ -13,8 +14,10 @@ export interface Bench {
 export interface StockImage {
   path: string
   os: string
-  /** For the table: what it is. */
+  /** What it is. */
   about: string
+  /** The build of the stage `debian` that made it, where it did. */
+  madeBy?: { subject: Subject; sample: Sample }
 }
 
 export interface Scenario {
