@@ -15,6 +15,23 @@ const rows: [title: string, source: string, expected: string[]][] = [
   ['an import while running counts', `const a = await import('./a.ts')`, ['./a.ts']],
   ['a remark is no import', ` * import a from './a.ts'\n// import b from './b.ts'`, []],
   ['an exported function is no import', `export function from() {\n  return './a.ts'\n}`, []],
+  [
+    'a remark among the names hides nothing',
+    `import {\n  a, // it's (see b); \`c\`\n  b, /* "d" */\n} from './a.ts'`,
+    ['./a.ts'],
+  ],
+  ['an import without blanks counts', `import{a}from'./a.ts'\nexport*from'./b.ts'`, ['./a.ts', './b.ts']],
+  ['a second import of a line counts', `import './a.ts'; import b from './b.ts'`, ['./a.ts', './b.ts']],
+  ['an import after a remark counts', `/* 1 */ import /* 2 */ a from /* 3 */ './a.ts'`, ['./a.ts']],
+  [
+    'something named `type` is a value',
+    `import type from './a.ts'\nimport type, { b } from './b.ts'`,
+    ['./a.ts', './b.ts'],
+  ],
+  ['a path between backquotes counts', 'await import(`./a.ts`)', ['./a.ts']],
+  ['a remark in a call hides nothing', `await import(\n  // now\n  './a.ts',\n)`, ['./a.ts']],
+  ['an import with attributes counts', `await import('./a.json', { with: { type: 'json' } })`, ['./a.json']],
+  ['a required module counts', `const a = require('./a.cjs')`, ['./a.cjs']],
   ['an import named twice is given once', `import a from './a.ts'\nexport * from './a.ts'`, ['./a.ts']],
 ]
 
