@@ -49,6 +49,7 @@ export async function deployReason(
   manifest: Manifest,
 ): Promise<string | undefined> {
   const { store, cwd } = build.options
+  if (!build.mayLookUp(node.derivation)) return '--no-cache'
   const last = store.deployment(deploymentId(build, node))
   if (last?.key === key) return firstChanged(build, last.files)
   const before = store.previousRun(node.target, node.name)

@@ -104,6 +104,13 @@ test('another certificate is a reason', async (t) => {
   assert.deepEqual((await r.build(put())).lines, ['put applied the signing certificate changed'])
 })
 
+test('it is applied again on demand', async (t) => {
+  const r = await rig(t)
+  const put = deployStage(r)
+  await r.build(put())
+  assert.deepEqual((await r.build(put(), { noCache: new Set(['put']) })).lines, ['put applied --no-cache'])
+})
+
 test('another folder is told as such', async (t) => {
   const r = await rig(t)
   const put = deployStage(r)
