@@ -78,11 +78,13 @@ function idOf(keyword: string, value: string, line: number): number {
   throw fail(line, `\`${keyword}=${value}\` is no number from 0 to ${tarLimits.id}`)
 }
 
-/** Seconds, a point, nanoseconds: both forward in time, so -1.500000000 is half a second before 1970. */
+/**
+ * Seconds, a point, nanoseconds: both forward in time, so -1.500000000 is half a second before 1970. What follows the
+ * point is a number, not a fraction: mtree and bsdtar write 3777809 ns as `.3777809`, and read `.5` as 5 ns.
+ */
 function timeOf(value: string, line: number): LayerTime {
-  const match = /^(-?[0-9]{1,15})(?:\.(0|[0-9]{9}))?$/.exec(value)
+  const match = /^(-?[0-9]{1,15})(?:\.([0-9]{1,9}))?$/.exec(value)
   if (match) return { seconds: Number(match[1]) + 0, nanoseconds: Number(match[2] ?? 0) }
-  // mtree takes .5 for 5 ns, a reader for 500 ms.
   throw fail(line, `\`time=${value}\` is not seconds.nanoseconds`, 'write nine digits after the point')
 }
 

@@ -63,7 +63,7 @@ const wrong: [title: string, options: unknown, message: RegExp][] = [
   [
     'something else than a result is refused as an input',
     { from: './a' },
-    /option `from` got "\.\/a": takes the result of another stage/,
+    /option `from` got "\.\/a": takes the result of a build stage/,
   ],
 ]
 for (const [title, options, message] of wrong) {

@@ -32,6 +32,11 @@ const meanings: [title: string, line: string, entry: object][] = [
     './a time=1700000000.000000001',
     { path: 'a', mtime: { seconds: 1_700_000_000, nanoseconds: 1 } },
   ],
+  [
+    'nanoseconds without the zeros before them',
+    './a time=5.7',
+    { path: 'a', mtime: { seconds: 5, nanoseconds: 7 } },
+  ],
   ['time in whole seconds', './a time=5', { path: 'a', mtime: { seconds: 5, nanoseconds: 0 } }],
   [
     'a quarter past a second before 1970',
@@ -158,7 +163,7 @@ const refusals: [title: string, lines: string[], message: RegExp, hint: RegExp |
   ['an unknown type', ['./a type=door'], /no type `door`/, /file, dir, link/],
   ['a type that every object has', ['./a type=constructor'], /no type/, undefined],
   ['a socket', ['./a type=socket'], /socket/, /leave it out/],
-  ['a fraction of a second that can be read in two ways', ['./a time=5.5'], /time=5\.5/, /nine digits/],
+  ['more than nanoseconds', ['./a time=5.1234567890'], /time=5\.1234567890/, /nine digits/],
   ['a device of another system', ['./a type=char device=freebsd,1,3'], /no device of Linux/, /device=native/],
   ['a device number out of range', ['./a type=char device=native,4096,0'], /no device of Linux/, undefined],
   ['a flag', ['./a flags=schg'], /flags=schg/, /leave it out/],
