@@ -20,7 +20,13 @@ export function inputsOf(derivation: Derivation): NamedInput[] {
 export function visit(value: unknown, path: string, leaf: (path: string, value: unknown) => void): void {
   const members = membersOf(value)
   if (members.length === 0) leaf(path, value)
-  for (const [name, member] of members) visit(member, path === '' ? String(name) : `${path}.${name}`, leaf)
+  for (const [name, member] of members)
+    visit(member, path === '' ? label(name) : `${path}.${label(name)}`, leaf)
+}
+
+// { 'a.b': 1 } and { a: { b: 1 } } are not the same.
+function label(name: number | string): string {
+  return name === '' || /[."]/.test(String(name)) ? JSON.stringify(name) : String(name)
 }
 
 function membersOf(value: unknown): [number | string, unknown][] {

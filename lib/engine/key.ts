@@ -3,6 +3,8 @@
  * that manifest and `explain` is the difference of two of them, so that neither can leave anything out
  * that the other has. docs/architecture.md lists the fields.
  */
+
+import { FleetsieError } from '../errors.ts'
 import { canonicalJson, sha256Hex } from './canonical.ts'
 import { codeDigests } from './code-digest.ts'
 import { inputsOf, visit } from './graph.ts'
@@ -39,7 +41,7 @@ export async function collectFacts(derivation: Derivation, host: FactsHost): Pro
   Object.assign(manifest, codeDigests(stage.module, host.cwd))
   visit(options, '', (path, value) => {
     if (value instanceof Derivation || value === undefined) return
-    manifest[`option.${path}`] = canonicalJson(value)
+    manifest[`option.${path}`] = optionText(stage.name, path, value)
   })
   for (const tool of stage.tools?.(options) ?? []) manifest[`tool.${tool}`] = await toolIdentity(tool, host)
   const sources = (await stage.sources?.(options, host)) ?? []
@@ -62,6 +64,22 @@ export function withInputs(
 
 export function keyOf(manifest: Manifest): Key {
   return sha256Hex(canonicalJson(manifest)) as Key
+}
+
+// A Date or a Map has no members of its own: two that differ would have one key.
+function optionText(stage: string, path: string, value: unknown): string {
+  if (isJson(value)) return canonicalJson(value)
+  const got = value instanceof Object ? value.constructor.name : String(value)
+  throw new FleetsieError('E_OPTION', `${stage}: option \`${path}\` got ${got}, which no key can hold`, {
+    hint: 'an option is text, a finite number, true, false, null, or a list or plain object of such',
+  })
+}
+
+function isJson(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) {
+    return [null, Object.prototype, Array.prototype].includes(Object.getPrototypeOf(value))
+  }
+  return value === null || ['string', 'boolean'].includes(typeof value) || Number.isFinite(value)
 }
 
 function describeSource(source: Source): string {
