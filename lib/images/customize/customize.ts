@@ -46,7 +46,9 @@ export async function runCustomize(context: Context): Promise<void> {
 
   const { disk, epoch } = prepared
   const folder = join(tmp, 'run')
-  await mkdir(join(folder, 'root'), { recursive: true })
+  // Run by root, it will hold set-uid programs of the image, which belong to the host's root.
+  await mkdir(folder, { mode: 0o700 })
+  await mkdir(join(folder, 'root'))
   await symlink(resolve(disk), join(folder, 'disk'))
   const { byShell } = await project.forRun(join(folder, 'in'))
   if (options.network) await provideResolver(join(folder, 'in/resolv.conf'))

@@ -8,8 +8,10 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -106,6 +108,25 @@ describe('a script in the image', { skip }, () => {
     )
     assert.match(log, /README/)
     assert.doesNotMatch(log, /container_info|vmlinuz|snap/)
+  })
+
+  it('leaves its set-uid programs to nobody of the host', async () => {
+    const modes = new Set<number>()
+    // More than a pipe holds: the script still runs when its first words arrive.
+    const text = 'seq 100000 | sed s/^/xxx/ >&2'
+    await rig.run(
+      { script: await write(text) },
+      {
+        log: (said) => {
+          if (!said.startsWith('xxx')) return
+          for (const name of readdirSync(tmpdir()).filter((one) => one.startsWith('fleetsie-context-'))) {
+            const run = statSync(join(tmpdir(), name, 'tmp/run'), { throwIfNoEntry: false })
+            if (run) modes.add(run.mode & 0o777)
+          }
+        },
+      },
+    )
+    assert.deepEqual([...modes], [0o700])
   })
 
   it('that fails is named with its exit code and last lines', async () => {
