@@ -1,13 +1,14 @@
 /** The workflows of .github call verbs and options that exist, and upload what a build makes. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { parse } from 'yaml'
+import { temporaryFolder } from './helpers/store.ts'
 
 interface Workflow {
-  jobs: Record<string, { steps: { name?: string; run?: string }[] }>
+  jobs: Record<string, { steps: { name?: string; run?: string; env?: Record<string, string> }[] }>
 }
 
 const root = join(import.meta.dirname, '..')
@@ -15,10 +16,14 @@ const folder = join(root, '.github/workflows')
 const packageScripts = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object })
   .scripts
 
+function stepsOf(file: string): Workflow['jobs'][string]['steps'] {
+  const { jobs } = parse(readFileSync(join(folder, file), 'utf8')) as Workflow
+  return Object.values(jobs).flatMap((job) => job.steps)
+}
+
 /** Every call of `fleetsie` in the steps: the verb and its long options. */
 function calls(file: string): { line: string; words: string[] }[] {
-  const { jobs } = parse(readFileSync(join(folder, file), 'utf8')) as Workflow
-  const lines = Object.values(jobs).flatMap((job) => job.steps.flatMap((step) => step.run?.split('\n') ?? []))
+  const lines = stepsOf(file).flatMap((step) => step.run?.split('\n') ?? [])
   return lines.flatMap((line) => {
     const found = /\bnpx fleetsie ([^|;&]*)/.exec(line)?.[1]
     return found === undefined ? [] : [{ line, words: found.trim().split(/\s+/) }]
@@ -42,6 +47,27 @@ for (const file of readdirSync(folder)) {
         assert.equal(status, 0)
         assert.match(text, new RegExp(`^Usage: fleetsie ${verb}\\b`))
         for (const word of rest.filter((one) => one.startsWith('--'))) assert.ok(text.includes(word), word)
+      })
+    }
+
+    for (const { name, run = '', env = {} } of stepsOf(file)) {
+      const secrets = Object.keys(env).filter((variable) => env[variable]!.includes('secrets.'))
+      if (secrets.length === 0) continue
+      test(`the step "${name}" sees no empty secret`, (t) => {
+        const bin = temporaryFolder(t)
+        writeFileSync(join(bin, 'npx'), '#!/bin/sh\nenv >> "$0.env"\n', { mode: 0o755 })
+        for (const value of ['', 'pem']) {
+          const given = Object.fromEntries(secrets.map((variable) => [variable, value]))
+          const options = { cwd: bin, env: { PATH: `${bin}:/usr/bin:/bin`, ...given } }
+          const { status } = spawnSync(
+            'bash',
+            ['--noprofile', '--norc', '-eo', 'pipefail', '-c', run],
+            options,
+          )
+          assert.equal(status, 0)
+          const seen = readFileSync(join(bin, 'npx.env'), 'utf8')
+          for (const variable of secrets) assert.equal(seen.includes(`${variable}=`), value !== '', variable)
+        }
       })
     }
 
