@@ -5,7 +5,7 @@ import type { Run } from '../engine/process.ts'
 import { FleetsieError } from '../errors.ts'
 import { allocatedRanges } from './allocation.ts'
 import type { ByteRange } from './byte-ranges.ts'
-import { assertEditable, fsckExt } from './ext/check.ts'
+import { assertEditable, fsckExt, mendHint } from './ext/check.ts'
 import { readSuperblock, type Superblock, settleSuperblock } from './ext/superblock.ts'
 import { growTableEntry } from './grow-table-entry.ts'
 import { type EditablePartition, partitionName } from './partition-edit.ts'
@@ -54,9 +54,8 @@ export async function growPartition(options: GrowOptions): Promise<number> {
     await symlink(resolve(disk), join(tmp, 'disk'))
     const device = partition.offset === 0 ? 'disk' : `disk?offset=${partition.offset}`
     const before = await withWindow(disk, partition, 'r', (window) => readSuperblock(window))
-    const mend = `e2fsck -fy '${disk}${partition.offset === 0 ? '' : `?offset=${partition.offset}`}'`
-    assertEditable(before, what, mend)
-    await fsckExt(run, device, tmp, before, { code: 'E_DAMAGED', what, hint: `mend it first: ${mend}` })
+    assertEditable(before, what, partition.offset)
+    await fsckExt(run, device, tmp, before, { code: 'E_DAMAGED', what, hint: mendHint(partition.offset) })
     const diskSize = await growTableEntry(disk, partition.number, size, options.diskSize)
     await growFilesystem(options, before, tmp)
     const grown = await withWindow(disk, { ...partition, size }, 'r+', (window) => {

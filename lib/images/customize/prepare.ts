@@ -66,7 +66,7 @@ async function assertSound(disk: string, { partition }: Mounted): Promise<void> 
   await withWindow(disk, partition, 'r', (window) => {
     const { superblock } = new ExtReader(window)
     try {
-      assertEditable(superblock, partitionName(partition), `e2fsck -fy on a copy of the image`)
+      assertEditable(superblock, partitionName(partition), partition.offset)
     } catch (error) {
       throw error instanceof FleetsieError ? error.inFile(disk) : error
     }

@@ -10,7 +10,7 @@ import { type MergedNode, MergedTree } from '../tree/merged.ts'
 import { Staging } from '../tree/staging.ts'
 import { type Window, withWindow } from '../window.ts'
 import { byNumber, here } from './addresses.ts'
-import { assertEditable, assertPossible, fsckExt } from './check.ts'
+import { assertEditable, assertPossible, fsckExt, mendHint } from './check.ts'
 import { type Command, Debugfs, fitsFile } from './debugfs.ts'
 import { dyingInodes, unshareCommands } from './dying.ts'
 import { fieldCommands, type Placed, wantedInodes, XattrValues, xattrCommands } from './finish.ts'
@@ -33,9 +33,8 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
   // Through a link of our own: libext2fs takes all behind a '?' in a device's name as options.
   await symlink(resolve(options.disk), join(tmp, 'disk'))
   const device = partition.offset === 0 ? 'disk' : `disk?offset=${partition.offset}`
-  const mend = `e2fsck -fy '${options.disk}${partition.offset === 0 ? '' : `?offset=${partition.offset}`}'`
   const before = new ExtReader(window)
-  assertEditable(before.superblock, what, mend)
+  assertEditable(before.superblock, what, partition.offset)
 
   const tree = new MergedTree(before)
   const staging = await Staging.open(tmp, before.blockSize)
@@ -44,7 +43,7 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
     : fsckExt(run, device, tmp, before.superblock, {
         code: 'E_DAMAGED',
         what,
-        hint: `mend it first: ${mend}`,
+        hint: mendHint(partition.offset),
       })
   // Both to their ends: neither may still run when `tmp` goes away.
   const both = await Promise.allSettled([

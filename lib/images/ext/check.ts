@@ -11,10 +11,16 @@ import { incompat, roCompat, type Superblock } from './superblock.ts'
 const clean = 0x1
 const withErrors = 0x2
 
+/** The image that a stage edits is a copy of its own, which is gone when the hint is read. */
+export function mendHint(offset: number): string {
+  const device = offset === 0 ? 'IMAGE' : `IMAGE?offset=${offset}`
+  return `unpack the stock image, mend it, and build from that: e2fsck -fy '${device}'`
+}
+
 /** Refuses what debugfs would edit wrongly or what the kernel would undo at the next mount. */
-export function assertEditable(superblock: Superblock, what: string, mend: string): void {
+export function assertEditable(superblock: Superblock, what: string, offset: number): void {
   const damaged = (why: string): FleetsieError =>
-    new FleetsieError('E_DAMAGED', `${what} ${why}`, { hint: `mend it first: ${mend}` })
+    new FleetsieError('E_DAMAGED', `${what} ${why}`, { hint: mendHint(offset) })
   if (superblock.incompat & incompat.recover)
     throw damaged('was not unmounted cleanly: its journal has to be replayed')
   if (superblock.state & withErrors) throw damaged('is marked as having errors')

@@ -29,7 +29,7 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<[num
   return withWindow(disk, partition, 'r+', async (window) => {
     const before = new FatReader(window)
     if (!options.checked) {
-      const hint = mendHint(disk, partition)
+      const hint = mendHint(partition)
       await fsckFat(run, window, before, tmp, { code: 'E_DAMAGED', what, hint })
     }
     const tree = new MergedTree(before)
@@ -61,10 +61,11 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<[num
   })
 }
 
-function mendHint(disk: string, { offset, size }: ApplyOptions['partition']): string {
-  const copy = `dd if='${disk}' of=part.img bs=512 skip=${offset / 512} count=${size / 512}`
-  const back = `dd if=part.img of='${disk}' bs=512 seek=${offset / 512} conv=notrunc`
-  return `mend it first: ${copy}; fsck.fat -a part.img; ${back}`
+/** As for ext: the image that is edited is gone when this is read. */
+function mendHint({ offset, size }: ApplyOptions['partition']): string {
+  const copy = `dd if=IMAGE of=part.img bs=512 skip=${offset / 512} count=${size / 512}`
+  const back = `dd if=part.img of=IMAGE bs=512 seek=${offset / 512} conv=notrunc`
+  return `unpack the stock image, mend it, and build from that: ${copy}; fsck.fat -a part.img; ${back}`
 }
 
 function verify(

@@ -11,7 +11,7 @@ const refused: [string, string[], string, RegExp, RegExp?][] = [
     ['feature needs_recovery'],
     'E_DAMAGED',
     /part_2 .*journal has to be replayed/,
-    /e2fsck -fy '.*offset=1048576'/,
+    /e2fsck -fy 'IMAGE\?offset=1048576'$/,
   ],
   ['the mark of errors', ['ssv state 3'], 'E_DAMAGED', /marked as having errors/, /e2fsck -fy/],
   ['no clean end', ['ssv state 0'], 'E_DAMAGED', /not unmounted cleanly/],
