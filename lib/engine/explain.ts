@@ -37,8 +37,10 @@ export function describe(
   const rest = dot === -1 ? '' : name.slice(dot + 1)
   const verb = before === undefined ? 'was added' : after === undefined ? 'was removed' : 'changed'
   switch (kind) {
-    case 'source':
-      return verb === 'changed' ? `${rest} changed (${difference(before!, after!)})` : `${rest} ${verb}`
+    case 'source': {
+      const file = oneLine(rest)
+      return verb === 'changed' ? `${file} changed (${difference(before!, after!)})` : `${file} ${verb}`
+    }
     case 'option':
       if (verb === 'changed') return `option ${rest} ${clip(before!)} -> ${clip(after!)}`
       return verb === 'was added'
@@ -72,6 +74,11 @@ function toolChange(before: string, after: string): string {
   const [versionA] = before.split(' ')
   const [versionB] = after.split(' ')
   return versionA === versionB ? `changed within version ${versionA}` : `${versionA} -> ${versionB}`
+}
+
+/** A file may be called anything: a reason stays one line. */
+function oneLine(name: string): string {
+  return /\p{Cc}|\p{Zl}|\p{Zp}/u.test(name) ? JSON.stringify(name) : name
 }
 
 function clip(text: string): string {

@@ -15,6 +15,12 @@ const rows: [title: string, before: Manifest | undefined, after: Manifest, line:
     { 'source.overlays/part_2/etc/motd': `file 644 ${b}` },
     'overlays/part_2/etc/motd changed (aaaa -> bbbb)',
   ],
+  [
+    'a file with a line break in its name stays on one line',
+    { 'source.a\nb': `file 644 ${a}` },
+    { 'source.a\nb': `file 644 ${b}` },
+    '"a\\nb" changed (aaaa -> bbbb)',
+  ],
   ['a new file was added', {}, { 'source.a': `file 644 ${a}` }, 'a was added'],
   ['a file that is gone was removed', { 'source.a': `file 644 ${a}` }, {}, 'a was removed'],
   [
