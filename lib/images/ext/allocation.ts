@@ -23,6 +23,9 @@ export function* extAllocation(window: Window): Generator<[number, number]> {
       yield [first * blockSize, (last - first) * blockSize]
     }
   }
+  // What lies behind the filesystem nobody calls free: hash trees and RAID superblocks are kept there.
+  const end = blocks * blockSize
+  if (end < window.size) yield [end, window.size - end]
 }
 
 /** Stretches of ones among the first `length` bits, as [first, count]. */

@@ -18,4 +18,7 @@ export function* fatAllocation(window: Window): Generator<[number, number]> {
       first = -1
     }
   }
+  // Nobody calls free what lies behind the last cluster.
+  const end = dataAt + clusters * clusterSize
+  if (end < window.size) yield [end, window.size - end]
 }

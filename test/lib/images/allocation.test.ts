@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { allocatedRanges } from '../../../lib/images/allocation.ts'
@@ -73,6 +73,20 @@ for (const [bits, size] of [
     await bench.run('fsck.fat', ['-n', part])
     assert.ok((await readInside(bench, 'd/big')).equals(content))
     assert.deepEqual((await bench.run('mtype', ['-i', part, '::/d/big'])).stdout, content)
+  })
+}
+
+for (const kind of ['ext', 'fat'] as const) {
+  test(`what lies behind ${kind} in its partition is allocated: it may be a hash tree`, async (t) => {
+    const bench = await Bench.open(t)
+    await (kind === 'ext' ? bench.ext() : bench.fat(32, 40))
+    const { offset, size } = bench.partition
+    const more = 64 * 1024
+    await truncate(bench.disk, offset + size + more)
+    const ranges = await allocatedRanges(bench.disk, { ...bench.partition, size: size + more })
+    const last = ranges.at(-1)!
+    assert.ok(last.offset <= offset + size)
+    assert.equal(last.offset + last.length, offset + size + more)
   })
 }
 
