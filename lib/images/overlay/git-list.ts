@@ -31,51 +31,43 @@ export async function listByGit(
   folder: string,
   names: readonly string[],
 ): Promise<GitList | undefined> {
-  const inside = await git(run, folder, ['rev-parse', '--is-inside-work-tree'], [0, 128])
-  if (inside.exitCode !== 0) {
-    if (inside.stderr.includes('not a git repository')) return undefined
-    throw new FleetsieError('E_STAGE', `git: ${inside.stderr.trim()}`, { file: folder })
+  const list = ['ls-files', '-z', '-t', '--stage', '--others', '--exclude-standard', '--', ...names]
+  const fileMode = ['config', '--type=bool', '--default=true', '--get', 'core.fileMode']
+  const [listed, keepsModes] = await Promise.all([
+    git(run, folder, ['--literal-pathspecs', ...list], [0, 128]),
+    git(run, folder, fileMode),
+  ])
+  if (listed.exitCode !== 0) {
+    if (/not a git repository|must be run in a work tree/.test(listed.stderr)) return undefined
+    throw new FleetsieError('E_STAGE', `git: ${listed.stderr.trim()}`, { file: folder })
   }
-  if (inside.stdout.toString().trim() !== 'true') return undefined
-  const index = await git(run, folder, ['--literal-pathspecs', 'ls-files', '-z', '--stage', '--', ...names])
-  const others = await git(run, folder, [
-    '--literal-pathspecs',
-    'ls-files',
-    '-z',
-    '--others',
-    '--exclude-standard',
-    '--',
-    ...names,
-  ])
-  const fileMode = await git(run, folder, [
-    'config',
-    '--type=bool',
-    '--default=true',
-    '--get',
-    'core.fileMode',
-  ])
+  const { tracked, untracked, programs } = parseList(listed.stdout, folder)
+  return {
+    tracked,
+    untracked,
+    programs: keepsModes.stdout.toString().trim() === 'false' ? programs : undefined,
+  }
+}
 
+/** `H 100644 SHA 0<tab>PATH` for what git tracks, another letter for a conflict; `? PATH` for what it would track. */
+function parseList(output: Buffer, folder: string) {
   const tracked = new Set<string>()
   const programs = new Set<string>()
-  for (const record of records(index.stdout)) {
-    const tab = record.indexOf(0x09)
-    const mode = record.toString('latin1', 0, 6)
-    const path = utf8(record.subarray(tab + 1), 'the name', folder)
+  const untracked = new Set<string>()
+  for (const record of records(output)) {
+    const name = record[0] === 0x3f ? 2 : record.indexOf(0x09) + 1
+    const path = utf8(record.subarray(name), 'the name', folder)
+    if (record[0] === 0x3f) {
+      if (path.endsWith('/')) throw nested(path.slice(0, -1), 'a git repository of its own')
+      untracked.add(path)
+      continue
+    }
+    const mode = record.toString('latin1', 2, 8)
     if (mode === '160000') throw nested(path, 'a git submodule')
     if (mode === '100755') programs.add(path)
     tracked.add(path)
   }
-  const untracked = new Set<string>()
-  for (const record of records(others.stdout)) {
-    const path = utf8(record, 'the name', folder)
-    if (path.endsWith('/')) throw nested(path.slice(0, -1), 'a git repository of its own')
-    untracked.add(path)
-  }
-  return {
-    tracked,
-    untracked,
-    programs: fileMode.stdout.toString().trim() === 'false' ? programs : undefined,
-  }
+  return { tracked, untracked, programs }
 }
 
 /** Those of `paths` that git's ignore rules leave out. */
