@@ -1,5 +1,14 @@
 // Compiles the program into dist/ (npm run compile, and before `npm pack`).
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { main, run, Stop } from './setup/terminal.mjs'
@@ -10,16 +19,20 @@ export function compile(root, { clean = false } = {}) {
   if (clean) rmSync(dist, { recursive: true, force: true })
   else if (isFresh(root)) return
   removeOrphans(root, dist)
+  // Digests and stamps come before the compiler, and the stamps count after it: a source that is edited meanwhile, or
+  // a compiler that is ended, is seen the next time.
+  mkdirSync(dist, { recursive: true })
+  rmSync(join(dist, 'stamps.json'), { force: true })
+  const writer = ['--import', 'tsx', 'scripts/write-source-manifest.ts']
+  if (run(process.execPath, writer, { cwd: root }) !== 0)
+    throw new Stop(4, 'the source manifest was not written')
   const code = run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
     cwd: root,
   })
   if (code !== 0) throw new Stop(4, `the TypeScript compiler ended with exit code ${code}`)
   // The compiler makes plain files; npm marks the bin of an installed package only.
   chmodSync(join(dist, 'lib/cli/bin.js'), 0o755)
-  // The digests of every source, so that dist/ computes the keys of the checkout.
-  const manifest = ['--import', 'tsx', 'scripts/write-source-manifest.ts']
-  if (run(process.execPath, manifest, { cwd: root }) !== 0)
-    throw new Stop(4, 'the source manifest was not written')
+  renameSync(join(dist, 'stamps.new.json'), join(dist, 'stamps.json'))
 }
 
 /** Whether dist/ was made from just these sources: scripts/write-source-manifest.ts noted their sizes and times. */

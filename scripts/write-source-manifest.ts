@@ -1,7 +1,7 @@
 /**
  * Part of compiling. Writes into dist/ what the compiled program must know of its sources:
- * source-manifest.json, their digests, for lib/engine/code-digest.ts; and stamps.json, their sizes and
- * times, by which the bin sees whether dist/ is still what the checkout says.
+ * source-manifest.json, their digests, for lib/engine/code-digest.ts; and stamps.new.json, their sizes and
+ * times, which becomes stamps.json: by it the bin sees whether dist/ is still what the checkout says.
  */
 import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -24,4 +24,4 @@ for (const name of [...sources, 'pipeline.ts', 'package.json']) {
   const { size, mtimeMs } = statSync(join(root, name))
   stamps[name] = `${size} ${mtimeMs}`
 }
-writeFileSync(join(root, 'dist', 'stamps.json'), `${JSON.stringify(stamps, null, 1)}\n`)
+writeFileSync(join(root, 'dist', 'stamps.new.json'), `${JSON.stringify(stamps, null, 1)}\n`)
