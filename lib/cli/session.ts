@@ -3,7 +3,7 @@ import type { BuildEvent } from '../engine/events.ts'
 import { killAll } from '../engine/process.ts'
 import type { Store } from '../engine/store/store.ts'
 import type { StoreOptions } from '../engine/store/types.ts'
-import { FleetsieError } from '../errors.ts'
+import { errorCodes, FleetsieError } from '../errors.ts'
 import type { Project } from './project.ts'
 import { plainRenderer } from './renderers/plain.ts'
 import type { Renderer } from './renderers/renderer.ts'
@@ -22,7 +22,7 @@ export class Session {
     this.project = project
     process.on('SIGINT', this.onSignal).on('SIGTERM', this.onSignal).on('SIGHUP', this.onSignal)
     // Who reads the output may stop early (`build | head`): the work goes on, unseen.
-    for (const stream of [process.stdout, process.stderr]) stream.on('error', ignoreClosedPipe)
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', outputFailed)
   }
 
   emit = (event: BuildEvent): void => this.renderer.emit(event)
@@ -36,9 +36,9 @@ export class Session {
     if (options.json) {
       const { jsonRenderer } = await import('./renderers/json.ts')
       this.renderer = jsonRenderer(process.stdout)
-    } else if (options.live && process.stdout.isTTY && process.env['CI'] === undefined) {
+    } else if (options.live && canMoveCursor()) {
       const { liveRenderer } = await import('./renderers/live.ts')
-      this.renderer = liveRenderer(process.stdout, options.multi ?? false)
+      this.renderer = liveRenderer(process, options.multi ?? false)
     } else {
       this.renderer = plainRenderer(process, options.multi ?? false)
     }
@@ -77,6 +77,14 @@ export class Session {
   }
 }
 
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
+function outputFailed(error: NodeJS.ErrnoException): void {
+  // What comes after the first error is lost for the same reason.
+  if (error.code === 'EPIPE' || process.exitCode === errorCodes.E_IO.exit) return
+  process.exitCode = errorCodes.E_IO.exit
+  const message = `the output could not be written: ${error.message}`
+  plainRenderer(process, false).emit({ type: 'error', code: 'E_IO', message })
+}
+
+function canMoveCursor(): boolean {
+  return process.stdout.isTTY && process.env['TERM'] !== 'dumb' && !process.env['CI']
 }

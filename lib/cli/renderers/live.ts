@@ -13,8 +13,6 @@ interface Running {
   done: number
   total: number | undefined
   unit: 'bytes' | 'files'
-  /** A line that says what it waits for. */
-  waiting: string | undefined
 }
 
 const frameMs = 100
@@ -27,8 +25,13 @@ const colours: Record<StageAction, 'green' | 'cyan' | 'dim'> = {
   unchanged: 'dim',
 }
 
-export function liveRenderer(stdout: NodeJS.WriteStream, multi: boolean): Renderer {
-  const update = createLogUpdate(stdout)
+interface Streams {
+  stdout: NodeJS.WriteStream
+  stderr: NodeJS.WriteStream
+}
+
+export function liveRenderer(streams: Streams, multi: boolean): Renderer {
+  const update = createLogUpdate(streams.stdout)
   const running = new Map<string, Running>()
   const draw = (): void => update([...running.values()].map((stage) => runningLine(stage)).join('\n'))
   const timer = setInterval(() => {
@@ -41,7 +44,10 @@ export function liveRenderer(stdout: NodeJS.WriteStream, multi: boolean): Render
     const lines = linesOf(event, multi)
     if (lines.length > 0) {
       update.clear()
-      for (const line of lines) stdout.write(`${colour(event, line.text)}\n`)
+      for (const line of lines) {
+        const stream = streams[line.stream]
+        stream.write(`${colour(event, line.text, stream)}\n`)
+      }
     }
     // Progress is drawn by the timer: a stage may report far more often than an eye can follow.
     if (event.type !== 'progress' && running.size > 0) draw()
@@ -63,7 +69,7 @@ function track(running: Map<string, Running>, event: BuildEvent, multi: boolean)
   const name = multi ? id : event.stage
   const known = running.get(id)
   if (event.type === 'start') {
-    const fresh = { done: 0, total: undefined, unit: 'bytes', waiting: undefined } as const
+    const fresh = { done: 0, total: undefined, unit: 'bytes' } as const
     running.set(id, { name, because: event.because, since: performance.now(), ...fresh })
   } else if (event.type === 'progress' && known) {
     known.done = event.done
@@ -90,9 +96,9 @@ function runningLine(stage: Running): string {
   return `${name} ${bar}  ${amount(stage.done)} of ${amount(stage.total)}  ${amount(Math.round(rate))}/s  ${left} left`
 }
 
-function colour(event: BuildEvent, text: string): string {
-  if (event.type === 'stage') return styleText(colours[event.action], text)
-  if (event.type === 'failed' || event.type === 'error') return styleText('red', text)
-  if (event.type === 'warning') return styleText('yellow', text)
+function colour(event: BuildEvent, text: string, stream: NodeJS.WriteStream): string {
+  if (event.type === 'stage') return styleText(colours[event.action], text, { stream })
+  if (event.type === 'failed' || event.type === 'error') return styleText('red', text, { stream })
+  if (event.type === 'warning') return styleText('yellow', text, { stream })
   return text
 }

@@ -24,6 +24,7 @@ interface BuildVerbOptions {
 }
 
 export async function build(session: Session, names: string[], options: BuildVerbOptions): Promise<void> {
+  await session.show({ json: options.json })
   const project = session.requireProject()
   const targets = chooseTargets(project.targets, names)
   await session.show({ json: options.json, live: !options.debugShell, multi: targets.length > 1 })
@@ -72,7 +73,7 @@ function noCache(cache: boolean | string[], targets: Target[]): Pick<BuildOption
   const unknown = cache.find((stage) => !known.has(stage))
   if (unknown !== undefined) {
     throw new FleetsieError('E_USAGE', `--no-cache=${unknown}: there is no such stage`, {
-      hint: `one of ${[...known].join(', ')}`,
+      hint: `one of ${[...known].join(', ')}; to run all stages of a target, name it first: build TARGET --no-cache`,
     })
   }
   return { noCache: new Set(cache) }
