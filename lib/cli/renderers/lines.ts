@@ -20,7 +20,7 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
       return [out(stageLine(where(event.target, event.stage), event.action, event.ms, event.because))]
     case 'failed':
       return [
-        err(`${where(event.target, event.stage).padEnd(12)} failed`),
+        err(`${where(event.target, event.stage).padEnd(12)} failed: ${firstLine(event.message)}`),
         ...(event.log ? [err(`${' '.repeat(13)}the whole log: ${event.log}`)] : []),
       ]
     case 'note':
@@ -33,7 +33,9 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
       return [err(`store        evicted ${event.object} (${formatBytes(event.bytes)}): ${event.reason}`)]
     case 'artifacts':
       return event.artifacts.map((artifact) =>
-        out(`${artifact.sha256.slice(0, 12)}  ${artifact.kind.padEnd(11)}  ${shownPath(artifact.path)}`),
+        out(
+          `${artifact.sha256.slice(0, 12)}  ${artifact.kind.padEnd(11)}  ${oneLine(shownPath(artifact.path))}`,
+        ),
       )
     case 'answer':
       return [out(event.text)]
@@ -47,7 +49,12 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
 
 function stageLine(name: string, action: string, ms: number, because: string): string {
   const time = action === 'cached' || action === 'unchanged' ? '' : formatDuration(ms)
-  return `${name.padEnd(12)} ${action.padEnd(11)} ${time.padStart(8)}  because ${because}`
+  return `${name.padEnd(12)} ${action.padEnd(11)} ${time.padStart(8)}  because ${oneLine(because)}`
+}
+
+// The last line of a build tells one failure in full. Where there are several, the others are told here only.
+function firstLine(message: string): string {
+  return message.split('\n', 1)[0]!
 }
 
 function remark(stage: string | undefined, message: string): string {
@@ -55,11 +62,27 @@ function remark(stage: string | undefined, message: string): string {
 }
 
 function out(text: string): Line {
-  return { text, stream: 'stdout' }
+  return { text: harmless(text), stream: 'stdout' }
 }
 
 function err(text: string): Line {
-  return { text, stream: 'stderr' }
+  return { text: harmless(text), stream: 'stderr' }
+}
+
+/**
+ * Names of files and what programs print may hold anything. What steers a terminal or turns the direction of text is
+ * spelled out.
+ */
+function harmless(text: string): string {
+  return text.replace(/(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    const code = character.codePointAt(0)!.toString(16)
+    return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`
+  })
+}
+
+// One line for each result, whatever the file is called that it is about.
+function oneLine(text: string): string {
+  return text.replaceAll('\n', '\\x0a').replaceAll('\t', '\\x09')
 }
 
 /** As short as a shell here takes it. */

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { linesOf } from '../../../../lib/cli/renderers/lines.ts'
+import type { BuildEvent } from '../../../../lib/engine/events.ts'
+
+const rows: [title: string, event: BuildEvent, lines: string[]][] = [
+  [
+    'a stage takes one line, whatever the file is called that it runs for',
+    { type: 'stage', target: 't', stage: 'a', action: 'built', because: 'b\n\x1b[31mc was added', ms: 5 },
+    ['a            built           5 ms  because b\\x0a\\x1b[31mc was added'],
+  ],
+  [
+    'an artifact takes one line',
+    { type: 'artifacts', target: 't', artifacts: [{ path: '/a\nb', sha256: 'f'.repeat(64), kind: 'file' }] },
+    ['ffffffffffff  file         /a\\x0ab'],
+  ],
+  [
+    'an error keeps its lines, and loses what a terminal would obey',
+    { type: 'error', code: 'E_STAGE', message: 'sh failed:\n\tone\x1b]0;two\x07', hint: 'mend it' },
+    ['error: sh failed:\n\tone\\x1b]0;two\\x07', '  try: mend it'],
+  ],
+  [
+    'a failure says why at once, as only one of several ends the build',
+    { type: 'failed', target: 't', stage: 'a', code: 'E_STAGE', message: 'sh failed:\nlong', log: '/log' },
+    ['a            failed: sh failed:', '             the whole log: /log'],
+  ],
+]
+for (const [title, event, lines] of rows) {
+  test(title, () =>
+    assert.deepEqual(
+      linesOf(event, false).map(({ text }) => text),
+      lines,
+    ),
+  )
+}
