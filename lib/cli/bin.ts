@@ -17,10 +17,17 @@ if (script === undefined || args.length === 0 || alone.has(args[0]!)) {
   const { main } = await import('./main.ts')
   await main(args, undefined)
 } else {
+  // A relative one counts from where the user is, as for the verbs that look at no pipeline.
+  if (process.env['FLEETSIE_STORE']) process.env['FLEETSIE_STORE'] = resolve(process.env['FLEETSIE_STORE'])
   process.chdir(dirname(script))
   // What the script sees is what it sees under zx: itself, then its arguments.
   process.argv = [process.argv[0]!, script, ...args]
-  await import(pathToFileURL(await loadable(script)).href)
+  try {
+    await import(pathToFileURL(await loadable(script)).href)
+  } catch (error) {
+    const { notLoaded } = await import('./not-loaded.ts')
+    await notLoaded(script, args, error)
+  }
 }
 
 function findPipeline(folder: string): string | undefined {

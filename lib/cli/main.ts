@@ -26,6 +26,15 @@ export async function main(args: readonly string[], project: Project | undefined
   }
 }
 
+/** Ends a command line that failed before it could be run. */
+export async function fail(args: readonly string[], failure: FleetsieError): Promise<void> {
+  const session = new Session(undefined)
+  await session.show({ json: args.includes('--json') })
+  report(session, failure)
+  process.exitCode = failure.exitCode
+  await session.close()
+}
+
 function report(session: Session, failure: FleetsieError): void {
   session.emit({
     type: 'error',

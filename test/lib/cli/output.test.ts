@@ -1,7 +1,7 @@
 /** What ends where: JSON lines, errors, exit codes. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { checkout } from '../../helpers/npm-project.ts'
@@ -56,4 +56,33 @@ test('output that cannot be written is an error', {
   closeSync(full)
   assert.equal(status, 8)
   assert.match(stderr, /^error: the output could not be written: ENOSPC.*\n$/)
+})
+
+test('a wrong option outside of any target is told like one within', (t) => {
+  const folder = project(t, 'fetch({ fil: "x" } as never)')
+  const { status, stderr } = run(folder, ['build'])
+  assert.deepEqual(
+    [status, /^error: fetch: .*`fil`/.test(stderr), / at /.test(stderr)],
+    [1, true, false],
+    stderr,
+  )
+})
+
+const readsModules = Number(process.versions.node.split('.')[0]) > 20 && 'this Node looks into the file'
+test('a folder without "type": "module" is named, with the remedy', { skip: readsModules }, (t) => {
+  const folder = project(t, 'await pipeline({})', '{}')
+  const { status, stderr } = run(folder, ['build'])
+  assert.equal(status, 1)
+  assert.match(
+    stderr,
+    /^error: .*pipeline\.ts: it was loaded as CommonJS.*\n {2}try: npm pkg set type=module\n$/,
+  )
+})
+
+test('a relative FLEETSIE_STORE counts from where the user is', (t) => {
+  const folder = project(t, 'await pipeline({ a: () => fetch({ file: "in.img" }) })')
+  mkdirSync(join(folder, 'sub'))
+  writeFileSync(join(folder, 'in.img'), '')
+  assert.equal(run(join(folder, 'sub'), ['build'], { env: { FLEETSIE_STORE: 'here' } }).status, 0)
+  assert.ok(existsSync(join(folder, 'sub/here/version')))
 })
