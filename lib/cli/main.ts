@@ -12,6 +12,8 @@ export async function main(args: readonly string[], project: Project | undefined
   const session = new Session(project)
   try {
     await program(session).parseAsync([...args], { from: 'user' })
+    // A verb that looks at no signal came to its end; who interrupted it may not take that for a success.
+    if (session.interrupted) throw session.interrupted
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has printed its message already; help and version end well.
