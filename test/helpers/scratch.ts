@@ -28,10 +28,10 @@ export class Scratch {
   readonly project: string
   readonly store: string
 
-  constructor(folder: string, code: string) {
+  constructor(folder: string, code: string, name = 'project') {
     this.folder = folder
     this.code = code
-    this.project = join(folder, 'project')
+    this.project = join(folder, name)
     this.store = join(folder, 'store')
   }
 
@@ -79,10 +79,10 @@ export async function copyCode(to: string): Promise<void> {
   await symlink(join(checkout, 'node_modules'), join(to, 'node_modules'))
 }
 
-/** The checkout as a user has it: program and project in one folder, under git. */
-export async function scratchCheckout(): Promise<Scratch> {
+/** The checkout as a user has it: program and project in one folder called `name`, under git. */
+export async function scratchCheckout(name = 'project'): Promise<Scratch> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetsie-e2e-'))
-  const scratch = new Scratch(folder, join(folder, 'project'))
+  const scratch = new Scratch(folder, join(folder, name), name)
   await copyCode(scratch.project)
   for (const name of ['pipeline.ts', 'overlays', 'fixtures/sample.img.xz', 'debian.lock', '.gitignore']) {
     await cp(join(checkout, name), join(scratch.project, name), { recursive: true })
