@@ -133,6 +133,8 @@ async function runOnce(
     if (bound.signal?.aborted) throw interrupted(command)
     if (timedOut) throw tooLong(command, options)
     if (code === null || !(options.okCodes ?? [0]).includes(code)) {
+      if (/No space left on device|Disk quota exceeded/.test(stderr))
+        throw diskFull(failure(command, args, code, signal, stderr))
       throw new FleetsieError('E_STAGE', failure(command, args, code, signal, stderr))
     }
     return { stdout: Buffer.concat(kept), stderr, exitCode: code }
@@ -202,6 +204,10 @@ function failure(
 
 function tooLong(command: string, { timeout }: RunOptions): FleetsieError {
   return new FleetsieError('E_TIMEOUT', `${command} was ended after ${timeout} ms`)
+}
+
+function diskFull(message: string): FleetsieError {
+  return new FleetsieError('E_IO', message, { hint: 'free some space, for example with `fleetsie gc`' })
 }
 
 function interrupted(command: string): FleetsieError {
