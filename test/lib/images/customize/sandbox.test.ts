@@ -34,6 +34,9 @@ const script = async (text: string, more: Chosen = {}): Promise<Outcome> =>
   rig.run({ script: await write(text), ...more })
 const logged = async (text: string): Promise<string> => (await script(text)).record.log.join('')
 
+/** Seconds that no other run of these tests sleeps for. */
+const long = 86_400 + process.pid
+
 /** Polls: a process that was killed takes a moment to go. */
 async function eventually(what: () => Promise<string[]>): Promise<void> {
   const end = Date.now() + 10_000
@@ -46,7 +49,10 @@ async function eventually(what: () => Promise<string[]>): Promise<void> {
 }
 
 const nothingLeft = async (): Promise<void> => {
-  await eventually(async () => [...(await traces('fleetsie-context-')), ...(await processesWith('86399'))])
+  await eventually(async () => [
+    ...(await traces('fleetsie-context-')),
+    ...(await processesWith(`sleep\0${long}`)),
+  ])
 }
 
 describe('a script in the image', { skip }, () => {
@@ -150,12 +156,12 @@ describe('a script in the image', { skip }, () => {
   })
 
   it('ends with its daemons', async () => {
-    await script('(setsid sleep 86399 </dev/null >/dev/null 2>&1 &); sleep 86399 & echo ok')
+    await script(`(setsid sleep ${long} </dev/null >/dev/null 2>&1 &); sleep ${long} & echo ok`)
   })
 
   it('that hangs and ignores signals is ended after its time', async () => {
     await assert.rejects(
-      script('trap "" TERM INT HUP; (setsid sleep 86399 &); sleep 86399', { timeout: 2 }),
+      script(`trap "" TERM INT HUP; (setsid sleep ${long} &); sleep ${long}`, { timeout: 2 }),
       {
         code: 'E_TIMEOUT',
         message: 'script.sh was ended after 2 s',
@@ -165,7 +171,7 @@ describe('a script in the image', { skip }, () => {
 
   it('that forks without end is ended after its time', async () => {
     await assert.rejects(
-      script('f() { sleep 86399 & }; i=0; while [ $i -lt 200 ]; do f; i=$((i+1)); done; wait', {
+      script(`f() { sleep ${long} & }; i=0; while [ $i -lt 200 ]; do f; i=$((i+1)); done; wait`, {
         timeout: 3,
       }),
       {
@@ -176,7 +182,7 @@ describe('a script in the image', { skip }, () => {
 
   it('is ended by an interrupt', async () => {
     const controller = new AbortController()
-    const name = await write('echo running; sleep 86399')
+    const name = await write(`echo running; sleep ${long}`)
     const log = (text: string): void => {
       if (text.includes('running')) controller.abort()
     }
@@ -186,7 +192,7 @@ describe('a script in the image', { skip }, () => {
   })
 
   it('is ended when our process is killed', async () => {
-    await write('echo running; sleep 86399')
+    await write(`echo running; sleep ${long}`)
     const tmp = join(rig.folder, 'killed')
     mkdirSync(tmp)
     const child = spawn(process.execPath, ['--import', 'tsx', driver, rig.folder, '{"script":"script.sh"}'], {
@@ -195,7 +201,7 @@ describe('a script in the image', { skip }, () => {
       env: { ...process.env, TMPDIR: tmp },
     })
     await saying(child, 'running')
-    assert.notDeepEqual(await processesWith('86399'), [])
+    assert.notDeepEqual(await processesWith(`sleep\0${long}`), [])
     child.kill('SIGKILL')
     await nothingLeft()
   })
@@ -323,13 +329,13 @@ describe('another user', { skip: skip || needs('newuidmap', 'fuse2fs') || unread
     await write('mkdir -m 700 /opt/d; echo > /opt/d/a; chown -R 33:33 /opt/d; exit 3')
     assert.equal(asUser({ script: 'script.sh' }).lines.at(-1)?.['code'], 'E_STAGE')
     assert.deepEqual(left(), [])
-    await write('mkdir -m 700 /opt/d; echo > /opt/d/a; chown -R 33:33 /opt/d; sleep 86399')
+    await write(`mkdir -m 700 /opt/d; echo > /opt/d/a; chown -R 33:33 /opt/d; sleep ${long}`)
     assert.equal(asUser({ script: 'script.sh', timeout: 3 }).lines.at(-1)?.['code'], 'E_TIMEOUT')
     assert.deepEqual(left(), [])
   })
 
   it('leaves nothing of the other users of its range behind when it is killed', async () => {
-    await write('mkdir -m 700 /opt/d; echo > /opt/d/a; chown -R 33:33 /opt/d; echo running; sleep 86399')
+    await write(`mkdir -m 700 /opt/d; echo > /opt/d/a; chown -R 33:33 /opt/d; echo running; sleep ${long}`)
     const [program, args, env] = command({ script: 'script.sh' })
     const child = spawn(program, args, { env })
     await saying(child, 'running')
