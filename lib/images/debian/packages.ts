@@ -1,8 +1,9 @@
 /** The locked packages as a folder that apt takes for a repository: the .deb files and an index, `Packages`. */
-import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
+import { copyAndHash } from '../copy-and-hash.ts'
 import { download } from '../download/download.ts'
 import { downloadFolder } from '../download/partial.ts'
 import { sha256OfFile } from '../hash-file.ts'
@@ -22,7 +23,8 @@ export function debName(locked: LockedPackage): string {
 }
 
 /**
- * Downloads every package of the lock into `folder`. What came before a failure is kept for the next call.
+ * Downloads every package of the lock into `folder`. The files stay in the cache: a build that checks itself, another
+ * store and a later call need not ask for them again.
  * Fails as download() does; E_DOWNLOAD names `lock` as the remedy when the mirror no longer has a package.
  */
 export async function downloadPackages(
@@ -55,7 +57,35 @@ export async function downloadPackages(
   const failed = results.find((result) => result.status === 'rejected')
   if (failed) throw failed.reason
   // Only now, all at once: whatever failed before has spoiled nothing.
-  for (const one of all) await move(join(kept, `${one.sha256}.deb`), join(folder, debName(one)))
+  for (const one of all) await take(one, join(folder, debName(one)), mirror, kept, context)
+}
+
+/** The cache may be cleared, and a file in it damaged, at any time: then the package is downloaded once more. */
+async function take(
+  one: LockedPackage,
+  target: string,
+  mirror: string,
+  kept: string,
+  context: Downloading,
+): Promise<void> {
+  for (let again = true; ; again = false) {
+    const copied = await copyAndHash(join(kept, `${one.sha256}.deb`), target, context.signal).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error
+        return undefined
+      },
+    )
+    if (copied?.sha256 === one.sha256) return
+    await rm(target, { force: true })
+    if (!again) {
+      throw new FleetsieError('E_IO', `the package ${one.name} disappears or changes while it is copied`, {
+        file: kept,
+        hint: 'find out what else writes into this folder',
+      })
+    }
+    await mkdir(kept, { recursive: true })
+    await keep(one, mirror, kept, context)
+  }
 }
 
 async function keep(one: LockedPackage, mirror: string, kept: string, context: Downloading): Promise<void> {
@@ -66,7 +96,7 @@ async function keep(one: LockedPackage, mirror: string, kept: string, context: D
   try {
     await download({
       ...{ url, sha256: one.sha256, maxSize: one.size, signal: context.signal, note: context.note },
-      use: ({ path }) => move(path, target),
+      use: ({ path }) => rename(path, target),
     })
   } catch (error) {
     if (!(error instanceof FleetsieError) || !['E_DOWNLOAD', 'E_VERIFY'].includes(error.code)) throw error
@@ -79,16 +109,6 @@ async function keep(one: LockedPackage, mirror: string, kept: string, context: D
         cause: error,
       },
     )
-  }
-}
-
-async function move(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
-    await copyFile(from, to)
-    await rm(from)
   }
 }
 

@@ -19,6 +19,7 @@ describe('the locked packages', { skip: needs('dpkg-deb') }, () => {
   let server: Server
   let lock: DebianLock
   let folder = ''
+  let cache = ''
   const outer = { cache: process.env['XDG_CACHE_HOME'], offline: process.env['FLEETSIE_OFFLINE'] }
 
   const make = (name: string, version: string): LockedPackage => {
@@ -44,7 +45,6 @@ describe('the locked packages', { skip: needs('dpkg-deb') }, () => {
       response.writeHead(bytes ? 200 : 404).end(bytes)
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    process.env['XDG_CACHE_HOME'] = join(tmp, 'cache')
     delete process.env['FLEETSIE_OFFLINE']
   })
   after(async () => {
@@ -60,6 +60,9 @@ describe('the locked packages', { skip: needs('dpkg-deb') }, () => {
   })
   beforeEach(() => {
     folder = mkdtempSync(join(tmp, 'out-'))
+    // Two packages that are made within one second are the same bytes.
+    cache = mkdtempSync(join(tmp, 'cache-'))
+    process.env['XDG_CACHE_HOME'] = cache
     asked.length = 0
     const mirror = `http://127.0.0.1:${(server.address() as AddressInfo).port}/debian`
     const packages = [make('alpha', '1:2.0+deb12u1~rc1'), make('beta', '1.0')]
@@ -119,6 +122,40 @@ describe('the locked packages', { skip: needs('dpkg-deb') }, () => {
     assert.ok(asked.includes(gone))
     assert.ok(asked.length < 3, `asked again for ${asked.join(' ')}`)
     assert.equal(readdirSync(folder).length, 3)
+  })
+
+  it('stay in the cache for another store and for a build that checks itself', async () => {
+    await downloadPackages(lock, folder, context)
+    const other = mkdtempSync(join(tmp, 'out-'))
+    asked.length = 0
+    process.env['FLEETSIE_OFFLINE'] = '1'
+    try {
+      await downloadPackages(lock, other, context)
+    } finally {
+      delete process.env['FLEETSIE_OFFLINE']
+    }
+    assert.deepEqual(asked, [])
+    const name = 'beta_1.0_all.deb'
+    assert.deepEqual(readdirSync(other), readdirSync(folder))
+    assert.ok(readFileSync(join(other, name)).equals(readFileSync(join(folder, name))))
+  })
+
+  it('are downloaded again when the cache loses one before it is copied', async () => {
+    const [alpha] = lock.packages
+    const cached = join(cache, 'fleetsie-downloads/packages', `${alpha?.sha256}.deb`)
+    for (const spoil of [() => rmSync(cached), () => writeFileSync(cached, 'damaged')]) {
+      const out = mkdtempSync(join(tmp, 'out-'))
+      let downloaded = 0
+      const progress = (): void => {
+        downloaded += 1
+        if (downloaded === 3) spoil()
+      }
+      asked.length = 0
+      await downloadPackages(lock, out, { ...context, progress })
+      assert.ok(asked.includes(`/debian/${alpha?.filename}`.replaceAll('+', '%2b')), asked.join(' '))
+      assert.equal(readdirSync(out).length, 3)
+      await indexPackages(lock, out, runner({ home: out }))
+    }
   })
 
   it('are not taken when the mirror has put another file under the name', async () => {
