@@ -3,6 +3,7 @@
 import { AssertionError } from 'node:assert'
 import { createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { BuildOptions } from './build-options.ts'
@@ -117,7 +118,7 @@ async function execute(
       declare: (name, digest) => declared.set(name, digest),
     }
     await stage.run(context).catch((error: unknown) => {
-      throw context.signal.aborted ? error : thrownBy(node, error, context.log)
+      throw context.signal.aborted ? error : nameInput(thrownBy(node, error, context.log), work.inputs)
     })
     return declared
   } finally {
@@ -136,6 +137,16 @@ function thrownBy(node: Node, error: unknown, log: (line: string) => void): Flee
   return new FleetsieError('E_STAGE', `${node.name}: ${failure.message}`, { cause: error })
 }
 
+/** A path in the store tells nobody anything: the stage that made the file does. */
+function nameInput(failure: FleetsieError, inputs: Work['inputs']): FleetsieError {
+  const { file } = failure
+  for (const { path, name } of inputs.values()) {
+    if (file?.startsWith(`${path}/`)) failure.file = `${file.slice(path.length + 1)} (made by ${name})`
+    else if (file === path) failure.file = `the result of ${name}`
+  }
+  return failure
+}
+
 /** What build and deploy stages see alike. */
 export function commonContext(
   build: BuildOptions,
@@ -146,6 +157,7 @@ export function commonContext(
   log: (text: string) => void,
 ) {
   const { emit, epoch, signal } = build
+  const jobs = build.jobs ?? availableParallelism()
   const { target, name: stage, derivation } = node
   const options = replaceInputs(derivation.options, (input) => {
     const { path, digest } = inputs.get(input)!
@@ -156,6 +168,7 @@ export function commonContext(
     sources,
     tmp,
     signal,
+    jobs,
     epoch,
     run: runner({
       home: tmp,

@@ -42,6 +42,8 @@ interface CommonContext<O> {
   /** An empty folder that is thrown away afterwards. */
   readonly tmp: string
   readonly signal: AbortSignal
+  /** How many programs a stage may run at once. It must not change the result. */
+  readonly jobs: number
   /** SOURCE_DATE_EPOCH in seconds, when the user set it. It is part of the key. */
   readonly epoch: number | undefined
   /** Runs a program with a pinned environment; its stderr goes to the stage's log. */

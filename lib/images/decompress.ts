@@ -1,6 +1,5 @@
 /** What the stage `decompress` does: one container in, one image out. */
 import { open, stat } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { BuildContext, Input } from '../engine/stage.ts'
 import { inFile } from '../errors.ts'
@@ -35,7 +34,7 @@ export async function decompressImage(
         checkSize,
         run: context.run,
         signal: context.signal,
-        jobs: availableParallelism(),
+        jobs: context.jobs,
         progress: (done, total) => context.progress(done, total, 'bytes'),
       })
       if (size === 0) throw damagedContainer('there is no image in it: it decodes to nothing')

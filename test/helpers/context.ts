@@ -42,6 +42,7 @@ export async function buildContext<O>(
     tmp,
     out,
     signal,
+    jobs: 2,
     epoch: undefined,
     run: runner({ home: overrides.tmp ?? tmp, signal, log: (text) => record.log.push(text) }),
     log: (line) => record.log.push(line),

@@ -61,6 +61,7 @@ export function deployment(cwd: string, artifacts: string, options: { out?: stri
     tmp,
     cwd,
     signal,
+    jobs: 2,
     epoch: undefined,
     run: runner({ home: tmp, signal, log: (text) => notes.push(text) }),
     log: (line) => notes.push(line),

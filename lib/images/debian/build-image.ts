@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { BuildContext, Input } from '../../engine/stage.ts'
@@ -17,8 +16,8 @@ const MiB = 1024 * 1024
 const imageName = 'debian.img.xz'
 /** xz's own for -6, written down so that it stays. */
 const blockSize = 24 * MiB
-/** Of xz: 150 MB each. More threads would be faster only where nobody minds the memory. */
-const threads = Math.min(2, availableParallelism())
+/** Of xz, 130 MB each: the largest process stays below 300 MB. */
+const maxThreads = 2
 
 interface DebianImage {
   packages: Input
@@ -88,7 +87,13 @@ async function compressStock(
   let written = 0
   let read = 0
   // +: only the threaded encoder writes sizes into the block headers.
-  const args = ['-6', `-T+${threads}`, '--check=crc64', `--block-size=${blockSize}`, '--stdout']
+  const args = [
+    '-6',
+    `-T+${Math.min(maxThreads, context.jobs)}`,
+    '--check=crc64',
+    `--block-size=${blockSize}`,
+    '--stdout',
+  ]
   await context.run('xz', args, {
     input: (stdin) =>
       pipeline(

@@ -1,11 +1,11 @@
 /** What the stage `save` does: a working copy, the layers applied, compressed, and described. */
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { BuildContext, Input } from '../../engine/stage.ts'
 import { FleetsieError } from '../../errors.ts'
 import { writeBmap } from '../../formats/bmap.ts'
+import type { JsonObject } from '../../formats/json.ts'
 import { version } from '../../version.ts'
 import { applyLayers } from '../apply.ts'
 import { artifactSuffixes, type Release, writeArtifacts } from '../artifacts.ts'
@@ -58,7 +58,7 @@ export async function saveImage(context: Context, options: SaveOptions): Promise
     touched: scan.touched,
     out: imageFile,
     run: context.run,
-    jobs: availableParallelism(),
+    jobs: context.jobs,
     tmp: context.tmp,
     signal: context.signal,
     progress: (done, total) => context.progress(done, total, 'bytes'),
@@ -75,7 +75,7 @@ export async function saveImage(context: Context, options: SaveOptions): Promise
     ...(await readDistribution(disk, table)),
     ...(options.imager ? { imager: options.imager } : {}),
     dependencies: await releaseDependencies(image, stock, layers),
-    parameters: { name, ...(options.grow === undefined ? {} : { grow: options.grow }) },
+    parameters: parametersOf(options, context.epoch),
     version,
   })
 }
@@ -137,4 +137,14 @@ async function grown(
     tmp: context.tmp,
   })
   return readPartitionTable(disk, context.warn)
+}
+
+/** What the user chose, for the provenance: options by name, and SOURCE_DATE_EPOCH when it was set. */
+function parametersOf({ name, grow, imager }: SaveOptions, epoch: number | undefined): JsonObject {
+  return {
+    name,
+    ...(grow === undefined ? {} : { grow }),
+    ...(imager === undefined ? {} : { imager: { ...imager } as JsonObject }),
+    ...(epoch === undefined ? {} : { SOURCE_DATE_EPOCH: epoch }),
+  }
 }
