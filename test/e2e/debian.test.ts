@@ -113,7 +113,7 @@ systemd-run --quiet --no-block sh -c 'while systemctl is-enabled --quiet ${unit}
       ['beside', 'here'],
       ['witness', 'disabled'],
     ]) {
-      const [, answer] = await machine.says(new RegExp(`MARK ${what} ([^\\r\\n]*)`), patience)
+      const [, answer] = await machine.says(new RegExp(`MARK ${what} ([^\\r\\n]*)[\\r\\n]`), patience)
       assert.equal(answer, wanted, `what setup says about ${what}`)
     }
     assert.match(machine.said, new RegExp(`setup has succeeded; ${unit} is disabled`))
