@@ -13,7 +13,7 @@ import { inputNames, type Node, type Nodes } from './nodes.ts'
 import { Pools } from './pool.ts'
 import { compareRebuild, runStage, type Work } from './run-stage.ts'
 import type { Derivation, Digest, Key, SourceHost } from './stage.ts'
-import type { StoredObject } from './store/types.ts'
+import type { RecordedRun, StoredObject } from './store/types.ts'
 import { substitute } from './substitute.ts'
 
 /** A derivation whose output's digest is known. The output itself may have been evicted. */
@@ -46,6 +46,19 @@ export class Build {
     this.pools = new Pools(options.jobs)
   }
 
+  /** What the store knows a target by: pipelines in other folders may have one of the same name. */
+  targetId(target: string): string {
+    return `${this.options.cwd} ${target}`
+  }
+
+  recordRun(node: Node, key: Key, manifest: Manifest): void {
+    this.options.store.recordRun(this.targetId(node.target), node.name, key, manifest)
+  }
+
+  previousRun(node: Node): RecordedRun | undefined {
+    return this.options.store.previousRun(this.targetId(node.target), node.name)
+  }
+
   /** To be called at the end of a target: tells of results that nobody needed. */
   tellUnneeded(nodes: Nodes): void {
     for (const tell of this.progressOf(nodes).unneeded.values()) tell()
@@ -76,7 +89,7 @@ export class Build {
       const tell = (): void => this.done(node, 'cached', reason, started)
       if (store.tombstone(key)) this.progressOf(nodes).unneeded.set(key, tell)
       else tell()
-      store.recordRun(node.target, node.name, key, manifest)
+      this.recordRun(node, key, manifest)
       return { key, digest: trace }
     }
     const object = await this.make(nodes, derivation, manifest, key)
@@ -133,7 +146,7 @@ export class Build {
     const object = await first.object
     if (first.node !== node) {
       this.done(node, 'cached', `${first.node.target}/${first.node.name} has just built it`, started)
-      this.options.store.recordRun(node.target, node.name, key, manifest)
+      this.recordRun(node, key, manifest)
     }
     return object
   }
@@ -156,7 +169,7 @@ export class Build {
       if (check) await this.buildAgain(node, work, object)
       if (check && cached) this.done(node, 'cached', 'built again and found equal', started)
     }
-    store.recordRun(node.target, node.name, key, manifest)
+    this.recordRun(node, key, manifest)
     return object
   }
 
@@ -302,7 +315,7 @@ export class Build {
   }
 
   cachedReason(nodes: Nodes, node: Node, key: Key, manifest: Manifest): string {
-    const previous = this.options.store.previousRun(node.target, node.name)
+    const previous = this.previousRun(node)
     if (previous?.key === key) return 'nothing changed'
     if (previous === undefined) return 'it was built before with the same inputs'
     return `built before with the same inputs; since the last run ${because(previous.manifest, manifest, inputNames(nodes, node.derivation))}`
@@ -316,11 +329,7 @@ export class Build {
       const day = new Date(tombstone.at).toISOString().slice(0, 10)
       return `its result was evicted on ${day} (${tombstone.reason})`
     }
-    return because(
-      store.previousRun(node.target, node.name)?.manifest,
-      manifest,
-      inputNames(nodes, node.derivation),
-    )
+    return because(this.previousRun(node)?.manifest, manifest, inputNames(nodes, node.derivation))
   }
 
   done(

@@ -30,10 +30,10 @@ export async function deploy(build: Build, nodes: Nodes, root: Derivation): Prom
     const started = performance.now()
     emit({ type: 'start', target: node.target, stage: node.name, because: reason })
     const files = await apply(build, node, inputs, facts.sources)
-    store.recordRun(node.target, node.name, key, manifest)
+    build.recordRun(node, key, manifest)
     store.recordDeployment(deploymentId(build, node), key, files)
     const digests = [...inputs.values()].map((input) => input.digest)
-    store.setRoot(`${cwd} ${node.target}`, digests, cwd)
+    store.setRoot(build.targetId(node.target), digests, cwd)
     build.done(node, 'applied', reason, started)
     return files
   })
@@ -52,14 +52,13 @@ export async function deployReason(
   if (!build.mayLookUp(node.derivation)) return '--no-cache'
   const last = store.deployment(deploymentId(build, node))
   if (last?.key === key) return firstChanged(build, last.files)
-  const before = store.previousRun(node.target, node.name)
   // The store knows it from another folder.
-  if (last === undefined && before?.key === key) return `it was never applied in ${cwd}`
-  return because(before?.manifest, manifest, inputNames(nodes, node.derivation))
+  if (last === undefined && store.manifest(key)) return `it was never applied in ${cwd}`
+  return because(build.previousRun(node)?.manifest, manifest, inputNames(nodes, node.derivation))
 }
 
 function deploymentId(build: Build, node: Node): string {
-  return `${build.options.cwd} ${node.target} ${node.name}`
+  return `${build.targetId(node.target)} ${node.name}`
 }
 
 async function apply(

@@ -15,7 +15,7 @@ export async function buildTarget(build: Build, name: string, root: Derivation):
   try {
     if (root.stage.kind === 'deploy') return await deploy(build, nodes, root)
     const object = await build.realise(nodes, root)
-    store.setRoot(`${cwd} ${name}`, [object.digest], cwd)
+    store.setRoot(build.targetId(name), [object.digest], cwd)
     return await listArtifacts(store, object.path)
   } finally {
     build.tellUnneeded(nodes)

@@ -4,7 +4,6 @@ import { describe, type InputNames } from '../../engine/explain.ts'
 import { diffManifests, type Manifest } from '../../engine/manifest.ts'
 import { inputNames, nodesOf } from '../../engine/nodes.ts'
 import { type Prediction, predictions } from '../../engine/predict.ts'
-import type { Store } from '../../engine/store/store.ts'
 import type { RecordedRun } from '../../engine/store/types.ts'
 import { FleetsieError } from '../../errors.ts'
 import type { Session } from '../session.ts'
@@ -37,7 +36,7 @@ export async function explain(session: Session, stage: string, options: ExplainO
       hint: `one of ${all.map((prediction) => prediction.node.name).join(', ')}`,
     })
   }
-  const run = earlierRun(store, found, options.against)
+  const run = earlierRun(build, found, options.against)
   answer(session, found, run, inputNames(nodesOf(name, root), found.node.derivation))
   if (options.all) list(session, found.manifest)
 }
@@ -75,8 +74,10 @@ function list(session: Session, manifest: Manifest): void {
 }
 
 /** `against` is a number, 1 for the last run with another key than now, or the start of a key. */
-function earlierRun(store: Store, { node, key }: Prediction, against: string): RecordedRun | undefined {
-  const runs = store.runs(node.target, node.name).filter((run) => run.key !== key)
+function earlierRun(build: Build, { node, key }: Prediction, against: string): RecordedRun | undefined {
+  const runs = build.options.store
+    .runs(build.targetId(node.target), node.name)
+    .filter((run) => run.key !== key)
   const number = /^\d{1,2}$/.test(against) ? Number(against) : undefined
   const found = number === undefined ? runs.find((run) => run.key.startsWith(against)) : runs[number - 1]
   if (found || (number === 1 && runs.length === 0)) return found

@@ -176,7 +176,7 @@ export class Store {
     return records.findManifest(this.#parts, key)
   }
 
-  /** Remembers what a stage of a target was keyed on; the last 20 that differ are kept. */
+  /** Remembers what a stage of a target was keyed on; the last 20 that differ are kept. `target` as Build.targetId says. */
   recordRun(target: string, stage: string, key: Key, manifest: Manifest): void {
     if (!this.#parts.readOnly) records.recordRun(this.#parts, target, stage, key, manifest)
   }

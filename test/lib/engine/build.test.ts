@@ -54,6 +54,21 @@ describe('what runs, and why', () => {
     ])
   })
 
+  test('a pipeline in another folder has a history of its own', async (t) => {
+    const r = await rig(t)
+    const a = r.stage('a')
+    const cwd = join(r.cwd, 'elsewhere')
+    await r.build(a({ text: 'one' }))
+    assert.deepEqual((await r.build(a({ text: 'two' }), { cwd })).lines, [
+      'a built it was never built before',
+    ])
+    assert.deepEqual((await r.build(a({ text: 'one' }))).lines, ['a cached nothing changed'])
+    const { lines } = await r.build(a({ text: 'one' }), { cwd })
+    assert.deepEqual(lines, [
+      'a cached built before with the same inputs; since the last run option text "two" -> "one"',
+    ])
+  })
+
   test('the same bytes stop the rebuild', async (t) => {
     const r = await rig(t)
     const a = r.stage('a', { run: async ({ out }) => writeFile(join(out, 'text'), 'always the same') })
