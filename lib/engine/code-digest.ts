@@ -3,14 +3,15 @@
  * versions of the packages. The compiled package carries the same facts about the same sources in
  * source-manifest.json, so that checkout, bin and installed package compute the same keys.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FleetsieError } from '../errors.ts'
 import { sha256Hex } from './canonical.ts'
 import { importSpecifiers } from './imports.ts'
+import { packageIdentity, packageName, subpathTarget } from './packages.ts'
 
-/** One source: its sha256, the sources that it imports (module ids), and packages as name → version. */
+/** One source: its sha256, the sources that it imports (module ids), and packages as name → version (see packages.ts). */
 export interface SourceFacts {
   sha256: string
   imports: string[]
@@ -88,13 +89,14 @@ export function readFacts(path: string, projectRoot: string): SourceFacts {
   if (known?.stamp === stamp) return known.facts
   const source = readFileSync(path)
   const facts: SourceFacts = { sha256: sha256Hex(source), imports: [], packages: {} }
-  for (const specifier of importSpecifiers(source.toString('utf8'))) {
+  for (const written of importSpecifiers(source.toString('utf8'))) {
+    const specifier = written.startsWith('#') ? subpathTarget(written, path) : written
     if (specifier.startsWith('node:')) continue
-    if (specifier.startsWith('.')) {
+    if (/^(?:\.|\/|file:)/.test(specifier)) {
       facts.imports.push(moduleId(resolveSource(path, specifier), projectRoot))
     } else {
       const name = packageName(specifier)
-      facts.packages[name] = packageVersion(name, dirname(path))
+      facts.packages[name] = packageIdentity(name, dirname(path)) ?? ownVersion(name)
     }
   }
   remembered.set(path, { stamp, facts })
@@ -107,7 +109,9 @@ function isFile(path: string): boolean {
 
 /** A user may write `./x.js` or `./x` for ./x.ts. */
 function resolveSource(importer: string, specifier: string): string {
-  const path = resolve(dirname(importer), specifier)
+  const path = specifier.startsWith('file:')
+    ? fileURLToPath(specifier)
+    : resolve(dirname(importer), specifier)
   if (isFile(path)) return path
   const bare = extname(path) === '' ? path : path.slice(0, -extname(path).length)
   const candidates = [`${bare}.ts`, `${bare}.mts`, `${path}.ts`, `${path}.js`, join(path, 'index.ts')]
@@ -118,21 +122,8 @@ function resolveSource(importer: string, specifier: string): string {
   })
 }
 
-function packageName(specifier: string): string {
-  const parts = specifier.split('/')
-  return specifier.startsWith('@') ? parts.slice(0, 2).join('/') : parts[0]!
-}
-
-function packageVersion(name: string, folder: string): string {
-  for (let at = folder; ; at = dirname(at)) {
-    const file = join(at, 'node_modules', name, 'package.json')
-    if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-    if (dirname(at) === at) break
-  }
-  return ownPackage().name === name ? ownPackage().version : 'unresolved'
-}
-
-function ownPackage(): { name: string; version: string } {
+function ownVersion(name: string): string {
   const file = join(compiled ? dirname(codeRoot) : codeRoot, 'package.json')
-  return JSON.parse(readFileSync(file, 'utf8')) as { name: string; version: string }
+  const own = JSON.parse(readFileSync(file, 'utf8')) as { name: string; version: string }
+  return own.name === name ? own.version : 'unresolved'
 }

@@ -53,7 +53,7 @@ export function describe(
     case 'tool':
       return verb === 'changed' ? `program ${rest} ${toolChange(before!, after!)}` : `program ${rest} ${verb}`
     case 'package':
-      return verb === 'changed' ? `package ${rest} ${before} -> ${after}` : `package ${rest} ${verb}`
+      return verb === 'changed' ? `package ${rest} ${toolChange(before!, after!)}` : `package ${rest} ${verb}`
     case 'identity':
       return 'the signing certificate changed'
     default:

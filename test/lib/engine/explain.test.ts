@@ -61,6 +61,18 @@ const rows: [title: string, before: Manifest | undefined, after: Manifest, line:
     'program xz changed within version 5.4.1',
   ],
   [
+    'a package shows its versions',
+    { 'package.zx': '8.1.0' },
+    { 'package.zx': '8.2.0' },
+    'package zx 8.1.0 -> 8.2.0',
+  ],
+  [
+    'a linked package that was edited says so',
+    { 'package.mine': `1.0.0 ${a}` },
+    { 'package.mine': `1.0.0 ${b}` },
+    'package mine changed within version 1.0.0',
+  ],
+  [
     'edits come before their consequences and the rest is counted',
     { 'code.lib/a.ts': a, 'input.image': a, 'option.os': '1', 'source.z': `file 644 ${a}` },
     { 'code.lib/a.ts': b, 'input.image': b, 'option.os': '2', 'source.z': `file 644 ${b}` },
