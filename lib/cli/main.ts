@@ -1,5 +1,5 @@
 /** From arguments to an exit code: parses, runs one verb, shows what went wrong. */
-import { CommanderError } from 'commander'
+import { type Command, CommanderError } from 'commander'
 import { type FleetsieError, toFleetsieError } from '../errors.ts'
 import { program } from './program.ts'
 import type { Project } from './project.ts'
@@ -11,7 +11,9 @@ export async function main(args: readonly string[], project: Project | undefined
   process.umask(0o022)
   const session = new Session(project)
   try {
-    await program(session).parseAsync([...args], { from: 'user' })
+    const commands = program(session)
+    if (!(await helpedWithStage(session, commands, args)))
+      await commands.parseAsync([...args], { from: 'user' })
     // A verb that looks at no signal came to its end; who interrupted it may not take that for a success.
     if (session.interrupted) throw session.interrupted
   } catch (error) {
@@ -26,6 +28,20 @@ export async function main(args: readonly string[], project: Project | undefined
   } finally {
     await session.close()
   }
+}
+
+/** `help STAGE` and `STAGE --help`, where no verb has that name. */
+async function helpedWithStage(
+  session: Session,
+  commands: Command,
+  args: readonly string[],
+): Promise<boolean> {
+  if (args[0] !== 'help' && args[1] !== '--help' && args[1] !== '-h') return false
+  const { stageAsked, stageHelp } = await import('./verbs/stage-help.ts')
+  const stage = stageAsked(args)
+  if (!stage || commands.commands.some((command) => command.name() === stage.name)) return false
+  stageHelp(session, stage)
+  return true
 }
 
 /** Ends a command line that failed before it could be run. */

@@ -6,7 +6,7 @@ import type { Session } from './session.ts'
 
 const description = `From a stock OS image to a provisioned fleet, as cached, content-addressed stages.
 
-\`zx pipeline.ts VERB\` and \`fleetsie VERB\` are the same.`
+\`zx pipeline.ts VERB\` and \`fleetsie VERB\` are the same; \`help STAGE\` tells what a stage takes.`
 
 export function program(session: Session): Command {
   const root = new Command('fleetsie')
