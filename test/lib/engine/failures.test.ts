@@ -146,6 +146,20 @@ describe('a stage that fails', () => {
     assert.deepEqual(leftovers(r), [])
   })
 
+  test('names a file of an input by the stage that made it', async (t) => {
+    const r = await rig(t)
+    const bad = r.stage('bad', {
+      run: async ({ options }) => {
+        throw new FleetsieError('E_INPUT', 'no good', { file: join(options.from[0]!.path, options.text) })
+      },
+    })
+    const a = r.stage('maker')
+    const file = async (text: string) => (await r.build(bad({ text, from: [a({ text: 'x' })] }))).error?.file
+    assert.equal(await file('text'), 'text (made by maker)')
+    assert.equal(await file(''), 'the result of maker')
+    assert.match((await file('../elsewhere')) ?? '', /\/elsewhere$/)
+  })
+
   test('deploys nothing', async (t) => {
     const r = await rig(t)
     const bad = r.stage('bad', { run: () => Promise.reject(new Error('bad')) })
