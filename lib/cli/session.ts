@@ -17,10 +17,13 @@ export class Session {
   private renderer: Renderer = plainRenderer(process, false)
   private store: Store | undefined
   private readonly onSignal = (signal: NodeJS.Signals): void => this.interrupt(signal)
+  private readonly onExit = (): void => killAll()
 
   constructor(project: Project | undefined) {
     this.project = project
     process.on('SIGINT', this.onSignal).on('SIGTERM', this.onSignal).on('SIGHUP', this.onSignal)
+    // Groups of their own outlive an uncaught exception.
+    process.on('exit', this.onExit)
     // Who reads the output may stop early (`build | head`): the work goes on, unseen.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', outputFailed)
   }
@@ -73,6 +76,7 @@ export class Session {
     await this.store?.close()
     this.renderer.close()
     killAll()
+    process.off('exit', this.onExit)
     process.off('SIGINT', this.onSignal).off('SIGTERM', this.onSignal).off('SIGHUP', this.onSignal)
   }
 }
