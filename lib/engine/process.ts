@@ -1,5 +1,6 @@
 /** Child processes: argument arrays only, in a process group of their own, so that nothing outlives a build. */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { FleetsieError } from '../errors.ts'
 
@@ -76,8 +77,9 @@ async function runOnce(
   bound: { home: string; signal?: AbortSignal; log?: (text: string) => void; env?: Record<string, string> },
 ): Promise<RunResult> {
   if (bound.signal?.aborted) throw interrupted(command)
+  const cwd = options.cwd ?? bound.home
   const child = spawn(command, [...args], {
-    cwd: options.cwd ?? bound.home,
+    cwd,
     env: { ...pinnedEnvironment(bound.home), ...bound.env, ...options.env },
     // A group of its own: a script's grandchildren are ended with it.
     detached: true,
@@ -146,6 +148,13 @@ async function runOnce(
       (error as NodeJS.ErrnoException).code === 'ENOENT' &&
       (error as NodeJS.ErrnoException).path === command
     ) {
+      // Node blames the program for a missing folder as well.
+      if (!existsSync(cwd)) {
+        throw new FleetsieError('E_STAGE', `${command} cannot run in a folder that does not exist`, {
+          file: cwd,
+          cause: error,
+        })
+      }
       throw new FleetsieError('E_TOOL', `the program \`${command}\` is not installed`, {
         hint: '`fleetsie doctor` prints the command that installs it',
         cause: error,

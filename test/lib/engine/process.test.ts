@@ -39,6 +39,13 @@ test('a program that is not there is E_TOOL', () =>
     message: /`no-such-program` is not installed/,
   }))
 
+test('a folder that is not there is not taken for a missing program', () =>
+  assert.rejects(shell('true', { cwd: join(home, 'gone') }), {
+    code: 'E_STAGE',
+    file: join(home, 'gone'),
+    message: /folder that does not exist/,
+  }))
+
 test('other exit codes may be fine', async () => {
   assert.equal((await shell('exit 3', { okCodes: [0, 3] })).exitCode, 3)
 })
