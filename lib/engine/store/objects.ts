@@ -69,17 +69,25 @@ export class Objects {
   }
 
   record(trace: Trace): void {
-    this.#parts.sql.transaction(() => {
-      this.#require(trace.digest)
-      recordTrace(this.#parts, trace)
-    })
+    this.#leasing(trace.digest, () => recordTrace(this.#parts, trace))
   }
 
   recordDefinition(definitionKey: Key, digest: Digest): void {
-    this.#parts.sql.transaction(() => {
-      this.#require(digest)
-      recordDefinition(this.#parts, definitionKey, digest)
-    })
+    this.#leasing(digest, () => recordDefinition(this.#parts, definitionKey, digest))
+  }
+
+  /** Does `work` in one transaction with the lease of an object that must be here. */
+  #leasing(digest: Digest, work: () => void): void {
+    const before = this.#leased.has(digest)
+    try {
+      this.#parts.sql.transaction(() => {
+        this.#require(digest)
+        work()
+      })
+    } catch (error) {
+      if (!before) this.forget(digest)
+      throw error
+    }
   }
 
   #require(digest: Digest): void {

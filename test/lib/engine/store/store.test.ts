@@ -249,6 +249,16 @@ test('early cutoff: a new key gets an object that is here, and one that is not i
   assert.throws(() => store.recordDefinition(keyOf('z'), trace.digest), { code: 'E_STORE' })
 })
 
+test('what was not recorded leaves no lease that only this process believes in', async (t) => {
+  const { store } = await openStore(t)
+  const { digest } = await publish(store, 'a', { files: { x: '1' } })
+  store.releaseLeases()
+  const manifest = { big: 1n } as unknown as Record<string, string>
+  assert.throws(() => store.recordTrace({ key: keyOf('b'), digest, manifest, ms: 0 }), TypeError)
+  assert.ok(store.lookup(keyOf('a')))
+  assert.deepEqual((await store.gc()).evicted, [])
+})
+
 test('the log of a failed run is kept, and its workspace may go', async (t) => {
   const { store } = await openStore(t)
   const workspace = await store.workspace()
