@@ -8,6 +8,8 @@ import type { Deployment, RecordedRun, Root, Tombstone } from './types.ts'
 /** Runs kept for each stage of each target. */
 const keptRuns = 20
 
+const day = 24 * 60 * 60 * 1000
+
 export function findManifest({ sql }: Parts, key: Key): Manifest | undefined {
   const row = sql.get<{ json: string }>('SELECT json FROM manifests WHERE key = ?', key)
   return row && (JSON.parse(row.json) as Manifest)
@@ -18,6 +20,11 @@ export function recordRun(parts: Parts, target: string, stage: string, key: Key,
   const now = Date.now()
   sql.transaction(() => {
     recordManifest(parts, { key, manifest })
+    // A result that is only looked up takes no lease. Its age matters by the day: most runs write nothing here.
+    sql.run(
+      'UPDATE objects SET last_used = ? WHERE digest = (SELECT digest FROM traces WHERE key = ?) AND last_used < ?',
+      ...[now, key, now - day],
+    )
     const last = sql.get<{ id: number; key: Key }>(
       'SELECT id, key FROM runs WHERE target = ? AND stage = ? ORDER BY id DESC LIMIT 1',
       target,

@@ -68,6 +68,15 @@ for (const { title, options, gone, reason } of limits) {
   })
 }
 
+test('what a build only looked up the key of was used', async (t) => {
+  const { store } = await fourDays(t)
+  store.recordRun('sample', 'save', keyOf('day 4'), {})
+  const { evicted } = await store.gc({ maxAge: 2.5 * day })
+  assert.equal(evicted.length, 1)
+  assert.ok(store.lookup(keyOf('day 4')))
+  assert.equal(store.lookup(keyOf('day 3')), undefined)
+})
+
 test('roots keep their objects while the folder of the pipeline is there', async (t) => {
   const { store, folder } = await fourDays(t)
   const home = join(folder, '..', 'home')
