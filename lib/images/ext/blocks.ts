@@ -29,7 +29,7 @@ export function* blockRuns(
   const map = inode.raw.subarray(0x28, 0x64)
   const all =
     inode.flags & inodeFlags.extents
-      ? extents(source, inode, map, 5, onIndex)
+      ? extents(source, inode, map, { depth: 5, from: 0, to: 2 ** 32 }, onIndex)
       : mapped(source, map, end, onIndex)
   for (const run of all) {
     if (run.physical <= 0 || run.physical + run.count > source.blocks) {
@@ -39,33 +39,53 @@ export function* blockRuns(
   }
 }
 
+/** What a node of the tree may hold: depth at most, and blocks of the file, `to` excluded. */
+interface Bounds {
+  depth: number
+  from: number
+  to: number
+}
+
+/**
+ * Each entry begins behind the one before it and within what its parent says. Without that a tree of a few blocks could
+ * name them again and again: 340 to the power of 5 times.
+ */
 function* extents(
   source: Source,
   inode: Inode,
   node: Buffer,
-  depthLeft: number,
+  bounds: Bounds,
   onIndex?: (block: number) => void,
 ): Generator<BlockRun> {
   if (node.readUInt16LE(0) !== 0xf30a) throw broken(inode, 'its extent tree has no head')
   const entries = node.readUInt16LE(2)
   const depth = node.readUInt16LE(6)
-  if (depth > depthLeft || 12 + entries * 12 > node.length)
+  const end = 12 + entries * 12
+  if (depth > bounds.depth || end > node.length || (depth > 0 && entries === 0))
     throw broken(inode, 'its extent tree is impossible')
-  for (let at = 12; at < 12 + entries * 12; at += 12) {
+  let next = bounds.from
+  for (let at = 12; at < end; at += 12) {
+    const logical = node.readUInt32LE(at)
+    if (logical < next || logical >= bounds.to) throw broken(inode, 'its extent tree is out of order')
     if (depth > 0) {
       const child = node.readUInt32LE(at + 4) + node.readUInt16LE(at + 8) * 2 ** 32
       if (child >= source.blocks) throw broken(inode, `block ${child} is outside the filesystem`)
       onIndex?.(child)
-      yield* extents(source, inode, source.readBlock(child), depth - 1, onIndex)
+      next = logical + 1
+      const to = at + 12 < end ? node.readUInt32LE(at + 12) : bounds.to
+      yield* extents(source, inode, source.readBlock(child), { depth: depth - 1, from: logical, to }, onIndex)
     } else {
       const length = node.readUInt16LE(at + 4)
+      // A length above 32,768 marks an extent that was never written.
+      const count = length > 32768 ? length - 32768 : length
+      if (count === 0) throw broken(inode, 'its extent tree has an empty extent')
       yield {
-        logical: node.readUInt32LE(at),
+        logical,
         physical: node.readUInt32LE(at + 8) + node.readUInt16LE(at + 6) * 2 ** 32,
-        // A length above 32,768 marks an extent that was never written.
-        count: length > 32768 ? length - 32768 : length,
+        count,
         unwritten: length > 32768,
       }
+      next = logical + count
     }
   }
 }

@@ -94,7 +94,8 @@ export function readSuperblock(window: Window): Superblock {
     checkTime: raw.readUInt32LE(0x40),
   }
   if (logCluster < 0 || logCluster > 20) throw damaged('its cluster size is impossible')
-  if (blocksPerGroup === 0 || blocksPerGroup > blockSize * 8 * superblock.clusterBlocks)
+  // mke2fs makes none below 256. Tiny ones would be millions in a small filesystem.
+  if (blocksPerGroup < 256 || blocksPerGroup > blockSize * 8 * superblock.clusterBlocks)
     throw damaged('its groups are impossible')
   if (superblock.inodesPerGroup === 0 || superblock.inodesPerGroup > blockSize * 8)
     throw damaged('its inode tables are impossible')

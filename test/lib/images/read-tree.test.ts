@@ -46,6 +46,7 @@ test('files of ext are read through links, which stay inside the image', async (
 const superblockFaults: [string, number, number][] = [
   ['no block', 0x4, 0],
   ['a first block behind the last', 0x14, 0x8000],
+  ['groups of a few blocks', 0x20, 8],
   ['more inodes than its groups hold', 0x28, 1],
   ['inodes of an odd size', 0x58, 200],
 ]
