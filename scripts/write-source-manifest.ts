@@ -15,13 +15,13 @@ const sources = ['lib', 'stages']
   .filter((name) => name.endsWith('.ts'))
   .sort()
 
-const manifest: SourceManifest = {}
-for (const name of sources) manifest[name] = readFacts(join(root, name), root)
-writeFileSync(join(root, 'dist', 'source-manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`)
-
+// Stamps first: a source that is edited meanwhile must not look like what was read.
 const stamps: Record<string, string> = {}
-for (const name of [...sources, 'pipeline.ts', 'package.json']) {
+for (const name of [...sources, 'pipeline.ts', 'package.json', 'package-lock.json']) {
   const { size, mtimeMs } = statSync(join(root, name))
   stamps[name] = `${size} ${mtimeMs}`
 }
+const manifest: SourceManifest = {}
+for (const name of sources) manifest[name] = readFacts(join(root, name), root)
+writeFileSync(join(root, 'dist', 'source-manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`)
 writeFileSync(join(root, 'dist', 'stamps.new.json'), `${JSON.stringify(stamps, null, 1)}\n`)
