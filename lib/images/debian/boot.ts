@@ -1,6 +1,6 @@
 /** Makes the boot partition: SYSLINUX of the locked packages, kernel, initramfs, and how they are started. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { bootPlace, makeBootFilesystem } from './disk.ts'
@@ -43,6 +43,8 @@ export async function makeBootPartition(
   about: { bootloader: Bootloader; files: BootFiles; diskId: string; epoch: number; tmp: string; run: Run },
 ): Promise<void> {
   const { bootloader, files, diskId, epoch, tmp, run } = about
+  // Relative names: mtools takes `@@` in a path for the offset of the filesystem.
+  const [cwd, name] = [dirname(image), basename(image)]
   const env = { SOURCE_DATE_EPOCH: `${epoch}`, MTOOLSRC: '/dev/null' }
   const menu = [
     ...['DEFAULT linux', 'PROMPT 0', 'LABEL linux', '  KERNEL /vmlinuz', '  INITRD /initrd.img'],
@@ -51,20 +53,22 @@ export async function makeBootPartition(
   await writeFile(join(tmp, 'syslinux.cfg'), `${menu.join('\n')}\n`)
   await writeFile(join(tmp, 'readme'), readme)
   await makeBootFilesystem(image, diskId, run)
-  for (const [from, name] of [
+  for (const [from, to] of [
     [join(tmp, 'syslinux.cfg'), 'syslinux.cfg'],
     [join(tmp, 'readme'), 'README.txt'],
     [files.kernel, 'vmlinuz'],
     [files.initramfs, 'initrd.img'],
   ] as const) {
-    await run('mcopy', ['-i', image, from, `::/${name}`], { env }).catch((cause: unknown) => {
-      if (!(cause instanceof FleetsieError) || !/disk full/i.test(cause.message)) throw cause
-      throw new FleetsieError(
-        'E_TOO_SMALL',
-        `kernel and initramfs do not fit into the boot partition of ${bootPlace.size} bytes`,
-        { cause },
-      )
-    })
+    await run('mcopy', ['-i', name, relative(cwd, from), `::/${to}`], { cwd, env }).catch(
+      (cause: unknown) => {
+        if (!(cause instanceof FleetsieError) || !/disk full/i.test(cause.message)) throw cause
+        throw new FleetsieError(
+          'E_TOO_SMALL',
+          `kernel and initramfs do not fit into the boot partition of ${bootPlace.size} bytes`,
+          { cause },
+        )
+      },
+    )
   }
-  await run(bootloader.installer, ['--install', image], { env })
+  await run(bootloader.installer, ['--install', name], { cwd, env })
 }

@@ -1,5 +1,6 @@
 /** An empty disk for the Debian image: MBR, a FAT32 partition to boot from, an ext4 partition for the rest. */
 import { open, truncate, writeFile } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 
 const MiB = 1024 * 1024
@@ -42,9 +43,10 @@ export async function makeDisk(disk: string, plan: DiskPlan, mbr: Buffer, run: R
     'mke2fs',
     [
       ...['-q', '-F', '-t', 'ext4', '-O', features, '-b', '4096', '-I', '256', '-i', '16384', '-m', '1'],
-      ...['-L', 'rootfs', '-U', plan.rootUuid, '-E', extended, disk, `${root.size / 4096}`],
+      ...['-L', 'rootfs', '-U', plan.rootUuid, '-E', extended, basename(disk), `${root.size / 4096}`],
     ],
-    { env: { E2FSPROGS_FAKE_TIME: `${plan.epoch}`, MKE2FS_CONFIG: '/dev/null' } },
+    // By its own name: mke2fs takes all behind a '?' in a path as options.
+    { cwd: dirname(disk), env: { E2FSPROGS_FAKE_TIME: `${plan.epoch}`, MKE2FS_CONFIG: '/dev/null' } },
   )
 }
 
@@ -54,20 +56,11 @@ export async function makeBootFilesystem(image: string, diskId: string, run: Run
   await truncate(image, bootPlace.size)
   // --invariant: else the label's entry gets the wall clock, whatever SOURCE_DATE_EPOCH says.
   const hidden = `${bootPlace.offset / sector}`
-  await run('mkfs.fat', [
-    '-F',
-    '32',
-    '-s',
-    '2',
-    '-h',
-    hidden,
-    '--invariant',
-    '-i',
-    diskId,
-    '-n',
-    'bootfs',
-    image,
-  ])
+  await run(
+    'mkfs.fat',
+    [...['-F', '32', '-s', '2', '-h', hidden, '--invariant', '-i', diskId, '-n', 'bootfs'], basename(image)],
+    { cwd: dirname(image) },
+  )
 }
 
 /** Copies the data of `image` to byte `offset` of `disk`; zeros stay holes. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { runner } from '../../../../lib/engine/process.ts'
+import { makeBootPartition } from '../../../../lib/images/debian/boot.ts'
 import {
   bootPlace,
   makeBootFilesystem,
@@ -82,6 +83,33 @@ describe('the empty disk of the Debian image', { skip: needs('sfdisk', 'mke2fs',
 
   it('is the same bytes each time', async () => {
     assert.equal(sum(await make('second')), sum(disk))
+  })
+
+  const odd = 'a ?offset=512,@@1M [b]*'
+  it('may be made in a folder whose name means something to the tools', async () => {
+    assert.equal(sum(await make(odd)), sum(disk))
+  })
+
+  it('has what it boots in it, whatever the folder is called', {
+    skip: needs('mcopy', 'mtype', 'syslinux'),
+  }, async () => {
+    const folder = join(tmp, `${odd} boot`)
+    mkdirSync(folder)
+    const files = { kernel: join(folder, 'kernel'), initramfs: join(folder, 'initramfs') }
+    writeFileSync(files.kernel, 'the kernel')
+    writeFileSync(files.initramfs, 'the initramfs')
+    const bootloader = { mbr: code, installer: 'syslinux' }
+    const image = join(folder, 'boot.img')
+    const { diskId, epoch } = plan
+    await makeBootPartition(image, {
+      ...{ bootloader, files, diskId, epoch },
+      tmp: folder,
+      run: runner({ home: folder }),
+    })
+    const type = (name: string): string =>
+      execFileSync('mtype', ['-i', 'boot.img', `::/${name}`], { cwd: folder, encoding: 'utf8' })
+    assert.deepEqual([type('vmlinuz'), type('initrd.img')], ['the kernel', 'the initramfs'])
+    assert.match(type('syslinux.cfg'), /APPEND root=PARTUUID=0badcafe-02/)
   })
 
   it('takes over what an image holds, wherever its holes are', async () => {
