@@ -1,11 +1,11 @@
 /** The locked packages as a folder that apt takes for a repository: the .deb files and an index, `Packages`. */
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { copyAndHash } from '../copy-and-hash.ts'
 import { download } from '../download/download.ts'
-import { downloadFolder } from '../download/partial.ts'
+import { downloadFolder, makeDownloadFolder } from '../download/partial.ts'
 import { sha256OfFile } from '../hash-file.ts'
 import { type DebianLock, type LockedPackage, mirrorOf, refreshHint } from './lock.ts'
 
@@ -33,8 +33,8 @@ export async function downloadPackages(
   context: Downloading,
 ): Promise<void> {
   const mirror = mirrorOf(lock)
-  const kept = join(downloadFolder(), 'packages')
-  await mkdir(kept, { recursive: true })
+  const kept = join(await downloadFolder(), 'packages')
+  await makeDownloadFolder(kept)
   // Somebody may want the boot loader's packages in the image as well.
   const all = [...new Map([...lock.packages, ...lock.bootloader].map((one) => [one.sha256, one])).values()]
   const total = all.reduce((sum, { size }) => sum + size, 0)
@@ -83,7 +83,7 @@ async function take(
         hint: 'find out what else writes into this folder',
       })
     }
-    await mkdir(kept, { recursive: true })
+    await makeDownloadFolder(kept)
     await keep(one, mirror, kept, context)
   }
 }

@@ -49,7 +49,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       },
     )
   }
-  const partial = await claimPartial(options.folder ?? downloadFolder(), options.sha256)
+  const partial = await claimPartial(options.folder ?? (await downloadFolder()), options.sha256)
   let keep = true
   try {
     await fetchVerified(url, partial, options, () => {

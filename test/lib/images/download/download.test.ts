@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { link, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,7 +10,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import type { FleetsieError } from '../../../../lib/errors.ts'
 import { type DownloadOptions, download } from '../../../../lib/images/download/download.ts'
+import { downloadFolder } from '../../../../lib/images/download/partial.ts'
 import { redirectTarget } from '../../../../lib/images/download/request.ts'
+import { needsRoot } from '../../../helpers/needs.ts'
 import { breakOff, type Handler, honest, serve, type TestServer } from './server.ts'
 
 // Larger than what the sockets of both sides hold, and no piece of it like another.
@@ -18,6 +21,11 @@ const body = Buffer.concat(
 )
 const sha256 = createHash('sha256').update(body).digest('hex')
 const other = Buffer.from(body).fill('x', 1000, 2000)
+
+const daemon = readFileSync('/etc/passwd', 'utf8')
+  .split('\n')
+  .find((line) => line.startsWith('daemon:'))!
+  .split(':')
 
 let folder: string
 let server: TestServer | undefined
@@ -111,6 +119,46 @@ describe('download', () => {
     assert.ok((await get(honest(body))).equals(body))
     assert.deepEqual(server?.ranges, [undefined])
     assert.deepEqual(await readdir(folder), [name])
+  })
+
+  const elsewhere: [string, (target: string, path: string) => Promise<void>][] = [
+    ['a symbolic link', symlink],
+    ['a hard link', link],
+  ]
+  for (const [title, make] of elsewhere) {
+    test(`begins anew, and writes nowhere else, where ${title} waits in the place of a partial file`, async () => {
+      const outside = join(folder, 'outside')
+      await writeFile(outside, body.subarray(0, 10))
+      await make(outside, join(folder, `${sha256}.part`))
+      assert.ok((await get(honest(body))).equals(body))
+      assert.deepEqual(server?.ranges, [undefined])
+      assert.equal((await readFile(outside)).length, 10)
+    })
+  }
+
+  test("under sudo what is kept is the caller's", { skip: needsRoot }, async (t) => {
+    const outer = { ...process.env }
+    t.after(() => {
+      process.env = outer
+    })
+    process.env = { ...outer, SUDO_UID: '65534', SUDO_GID: '65533', XDG_CACHE_HOME: join(folder, 'cache') }
+    const dropped: Handler = (_, response, number) =>
+      number === 1 ? breakOff(response, body, 300_000, '"it"') : response.writeHead(404).end()
+    const url = { folder: await downloadFolder() }
+    await assert.rejects(get(dropped, url), fails('E_DOWNLOAD', /404/))
+    assert.equal(url.folder, join(folder, 'cache/fleetsie-downloads'))
+    for (const path of [
+      '',
+      'fleetsie-downloads',
+      ...(await readdir(url.folder)).map((name) => `fleetsie-downloads/${name}`),
+    ]) {
+      const { uid, gid } = await stat(join(folder, 'cache', path))
+      assert.deepEqual([uid, gid], [65534, 65533], path)
+    }
+    assert.deepEqual((await readdir(url.folder)).sort(), [`${sha256}.json`, `${sha256}.part`])
+    process.env = { ...outer, SUDO_UID: daemon[2]!, SUDO_GID: daemon[3]!, HOME: '/root' }
+    delete process.env['XDG_CACHE_HOME']
+    assert.equal(await downloadFolder(), `${daemon[5]}/.cache/fleetsie-downloads`)
   })
 
   test('knows a file that was complete already', async () => {
