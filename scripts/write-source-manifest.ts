@@ -15,13 +15,22 @@ const sources = ['lib', 'stages']
   .filter((name) => name.endsWith('.ts'))
   .sort()
 
-// Stamps first: a source that is edited meanwhile must not look like what was read.
 const stamps: Record<string, string> = {}
-for (const name of [...sources, 'pipeline.ts', 'package.json', 'package-lock.json']) {
+const stamp = (name: string): void => {
   const { size, mtimeMs } = statSync(join(root, name))
   stamps[name] = `${size} ${mtimeMs}`
 }
 const manifest: SourceManifest = {}
-for (const name of sources) manifest[name] = readFacts(join(root, name), root)
+const visit = (name: string): void => {
+  // What lies below node_modules is named as the project's, and is not compiled.
+  if (manifest[name] || name.startsWith('project:')) return
+  // First: a source that is edited meanwhile must not look like what was read.
+  stamp(name)
+  manifest[name] = readFacts(join(root, name), root)
+  manifest[name].imports.forEach(visit)
+}
+for (const name of ['package.json', 'package-lock.json']) stamp(name)
+// pipeline.ts may import stages of the user's own from anywhere in the checkout.
+for (const name of [...sources, 'pipeline.ts']) visit(name)
 writeFileSync(join(root, 'dist', 'source-manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`)
 writeFileSync(join(root, 'dist', 'stamps.new.json'), `${JSON.stringify(stamps, null, 1)}\n`)

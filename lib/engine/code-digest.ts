@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { FleetsieError } from '../errors.ts'
 import { sha256Hex } from './canonical.ts'
 import { importSpecifiers } from './imports.ts'
-import { packageIdentity, packageName, subpathTarget } from './packages.ts'
+import { isLinked, packageIdentity, packageName, subpathTarget } from './packages.ts'
 
 /** One source: its sha256, the sources that it imports (module ids), and packages as name → version (see packages.ts). */
 export interface SourceFacts {
@@ -90,7 +90,8 @@ function recallCompiled(): void {
     const manifest = JSON.parse(readFileSync(join(dist, 'source-manifest.json'), 'utf8')) as SourceManifest
     for (const [id, facts] of Object.entries(manifest)) {
       const stamp = stamps[id]
-      if (stamp !== undefined) remembered.set(join(codeRoot, id), { stamp, facts })
+      const linked = Object.values(facts.packages).some(isLinked)
+      if (stamp !== undefined && !linked) remembered.set(join(codeRoot, id), { stamp, facts })
     }
   } catch {
     // Not compiled, or just being compiled.
@@ -108,7 +109,13 @@ function sourceFacts(id: string, projectRoot: string): SourceFacts {
   if (!compiled) return readFacts(join(codeRoot, id), projectRoot)
   const facts = shippedManifest()[id]
   if (!facts) throw new FleetsieError('E_BUG', `the package's source manifest lacks ${id}`)
-  return facts
+  // In a checkout the user's own stages are compiled as well, and may import what is edited without them.
+  const linked = Object.keys(facts.packages).filter((name) => isLinked(facts.packages[name]!))
+  const folder = dirname(join(codeRoot, '..', id))
+  const now = linked.map((name) => [name, packageIdentity(name, folder) ?? 'unresolved'])
+  return linked.length === 0
+    ? facts
+    : { ...facts, packages: { ...facts.packages, ...Object.fromEntries(now) } }
 }
 
 /** Facts of a source file on disk. */

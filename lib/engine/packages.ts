@@ -34,6 +34,11 @@ export function packageIdentity(name: string, folder: string): string | undefine
   }
 }
 
+/** Whether an identity holds a sum of sources. */
+export function isLinked(identity: string): boolean {
+  return identity.includes(' ')
+}
+
 /**
  * What `#name` stands for in a file: a path or another package, by the nearest package.json. Fails with E_INPUT where
  * that depends on conditions or patterns.
