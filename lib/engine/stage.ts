@@ -150,21 +150,23 @@ export type StageFunction<S extends OptionsSchema> = ((options: v.InferInput<S>)
 export function stage<S extends OptionsSchema>(definition: BuildStage<S> | DeployStage<S>): StageFunction<S> {
   const call = (options: v.InferInput<S>): Derivation => {
     const result = v.safeParse(definition.options, options)
-    if (!result.success) throw optionError(definition.name, result.issues)
+    if (!result.success) throw optionError(definition, result.issues)
     return new Derivation(definition, result.output)
   }
   return Object.assign(call, { stage: definition as Stage })
 }
 
-function optionError(name: string, issues: readonly v.BaseIssue<unknown>[]): FleetsieError {
+const documented = new URL('../../stages/', import.meta.url).href
+
+function optionError({ name, module }: Stage, issues: readonly v.BaseIssue<unknown>[]): FleetsieError {
   const lines = issues.map((issue) => {
     const path = v.getDotPath(issue)
+    if (path !== null && issue.received === 'undefined') return `option \`${path}\` is missing`
     const got = typeof issue.input === 'string' ? JSON.stringify(issue.input) : issue.received
     return issue.expected === 'never'
       ? `there is no option \`${path}\``
       : `option \`${path ?? '(all)'}\` got ${got}: ${issue.message}`
   })
-  return new FleetsieError('E_OPTION', `${name}: ${lines.join('; ')}`, {
-    hint: `docs/stages/${name}.md lists its options`,
-  })
+  const hint = module.startsWith(documented) ? { hint: `docs/stages/${name}.md lists its options` } : {}
+  return new FleetsieError('E_OPTION', `${name}: ${lines.join('; ')}`, hint)
 }
