@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { FleetsieError } from '../../errors.ts'
 import { hashFile } from '../copy-and-hash.ts'
 import { claimPartial, downloadFolder, type PartialFile } from './partial.ts'
-import { request, Transient, transient } from './request.ts'
+import { request, shownUrl, Transient, transient } from './request.ts'
 
 export interface DownloadOptions {
   url: string
@@ -43,7 +43,7 @@ export async function download(options: DownloadOptions): Promise<void> {
   if (process.env['FLEETSIE_OFFLINE'] === '1') {
     throw new FleetsieError(
       'E_OFFLINE',
-      `${url} is not in the store yet, and --offline forbids to download it`,
+      `${shownUrl(url)} is not in the store yet, and --offline forbids to download it`,
       {
         hint: 'build once without --offline',
       },
@@ -60,7 +60,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     await options.use({ path: partial.path, size })
   } catch (error) {
     if (options.signal.aborted)
-      throw new FleetsieError('E_INTERRUPTED', `the download of ${url} was interrupted`)
+      throw new FleetsieError('E_INTERRUPTED', `the download of ${shownUrl(url)} was interrupted`)
     throw error
   } finally {
     await (keep ? partial.release() : partial.discard())
@@ -74,9 +74,7 @@ function checkedUrl(text: string): URL {
     throw new FleetsieError('E_OPTION', `${JSON.stringify(text)} is no http or https URL`)
   }
   if (url.username !== '' || url.password !== '') {
-    url.username = ''
-    url.password = ''
-    throw new FleetsieError('E_OPTION', `the URL of ${url} holds a user name or a password`, {
+    throw new FleetsieError('E_OPTION', `the URL of ${shownUrl(url)} holds a user name or a password`, {
       hint: 'what needs a password is downloaded by you; give the `file`',
     })
   }
@@ -91,11 +89,11 @@ async function fetchVerified(
   spoiled: () => void,
 ): Promise<void> {
   const resumed = (await stat(partial.path)).size > 0
-  if (resumed) options.note?.(`resuming the download of ${url}`)
+  if (resumed) options.note?.(`resuming the download of ${shownUrl(url)}`)
   let mixed = await fetchWhole(url, partial, options, resumed)
   let sum = await hashFile(partial.path, options.signal)
   if (sum !== options.sha256 && mixed) {
-    options.note?.(`the parts of ${url} do not fit together; downloading it from the start`)
+    options.note?.(`the parts of ${shownUrl(url)} do not fit together; downloading it from the start`)
     await truncate(partial.path, 0)
     partial.origin = undefined
     mixed = await fetchWhole(url, partial, options, false)
@@ -103,9 +101,13 @@ async function fetchVerified(
   }
   if (sum === options.sha256) return
   spoiled()
-  throw new FleetsieError('E_VERIFY', `${url} has sha256 ${sum}, but ${options.sha256} was asked for`, {
-    hint: 'the file behind the URL has changed, or the sum in pipeline.ts is wrong; what was downloaded has been removed',
-  })
+  throw new FleetsieError(
+    'E_VERIFY',
+    `${shownUrl(url)} has sha256 ${sum}, but ${options.sha256} was asked for`,
+    {
+      hint: 'the file behind the URL has changed, or the sum in pipeline.ts is wrong; what was downloaded has been removed',
+    },
+  )
 }
 
 /** Attempts until the whole file is there. Answers whether it is put together from several answers. */
@@ -130,7 +132,7 @@ async function fetchWhole(
       if (fruitless >= attempts) {
         throw new FleetsieError(
           'E_DOWNLOAD',
-          `${url}: ${error.message}; gave up after ${attempts} attempts`,
+          `${shownUrl(url)}: ${error.message}; gave up after ${attempts} attempts`,
           {
             hint: 'what has come so far is kept: the next build goes on from there',
             cause: error,
@@ -139,7 +141,7 @@ async function fetchWhole(
       }
       mixed = after > 0
       const wait = Math.min(error.retryAfter ?? backoff * 2 ** fruitless, maxBackoff)
-      options.note?.(`${url}: ${error.message}; trying again`)
+      options.note?.(`${shownUrl(url)}: ${error.message}; trying again`)
       await sleep(wait, undefined, { signal })
     }
   }
@@ -179,8 +181,8 @@ function fetchFromStart(
   options: DownloadOptions,
   reason: string,
 ): Promise<{ restarted: boolean }> {
-  if (offset === 0) throw new FleetsieError('E_DOWNLOAD', `${url}: ${reason}`)
-  options.note?.(`${url}: ${reason}; downloading it from the start`)
+  if (offset === 0) throw new FleetsieError('E_DOWNLOAD', `${shownUrl(url)}: ${reason}`)
+  options.note?.(`${shownUrl(url)}: ${reason}; downloading it from the start`)
   return truncate(partial.path, 0).then(() => fetchOnce(url, 0, partial, options))
 }
 
@@ -234,14 +236,18 @@ async function checkRoom(
   if (total > limit) throw tooLarge(url, limit)
   const { bavail, bsize } = await statfs(dirname(path))
   if (wanted <= bavail * bsize) return
-  throw new FleetsieError('E_IO', `${url} needs ${wanted} more bytes, and ${bavail * bsize} are free`, {
-    file: dirname(path),
-    hint: 'free some space, for example with `fleetsie gc`',
-  })
+  throw new FleetsieError(
+    'E_IO',
+    `${shownUrl(url)} needs ${wanted} more bytes, and ${bavail * bsize} are free`,
+    {
+      file: dirname(path),
+      hint: 'free some space, for example with `fleetsie gc`',
+    },
+  )
 }
 
 function tooLarge(url: string, limit: number): FleetsieError {
-  return new FleetsieError('E_DOWNLOAD', `${url} is larger than the limit of ${limit} bytes`)
+  return new FleetsieError('E_DOWNLOAD', `${shownUrl(url)} is larger than the limit of ${limit} bytes`)
 }
 
 /** Errors of the disk come from a system call on a file, those of the network from one on a socket. */

@@ -28,6 +28,12 @@ export class Transient extends Error {
   }
 }
 
+/** A URL for messages, which are printed and kept: what often holds a token or a password is left out. */
+export function shownUrl(url: URL | string): string {
+  const { protocol, host, pathname, search } = new URL(url)
+  return `${protocol}//${host}${pathname}${search === '' ? '' : '?…'}`
+}
+
 /**
  * Sends the request and returns the answer with its body unread: status 200, 206 or 416.
  * Fails with Transient, or with E_DOWNLOAD when trying again would not help.
@@ -49,13 +55,13 @@ export async function request(wanted: Request): Promise<IncomingMessage> {
     }
     throw new FleetsieError(
       'E_DOWNLOAD',
-      `${url} answered ${status} ${answer.statusMessage ?? ''}`.trimEnd(),
+      `${shownUrl(url)} answered ${status} ${answer.statusMessage ?? ''}`.trimEnd(),
       {
         hint: 'check the URL, for example in a browser',
       },
     )
   }
-  throw new FleetsieError('E_DOWNLOAD', `${wanted.url} led to more than ${redirectLimit} redirects`)
+  throw new FleetsieError('E_DOWNLOAD', `${shownUrl(wanted.url)} led to more than ${redirectLimit} redirects`)
 }
 
 function send({ url, offset, validator, signal, stallTimeout }: Request): Promise<IncomingMessage> {
@@ -98,11 +104,11 @@ export function redirectTarget(from: URL, location: string | undefined): URL {
   if (!to || (to.protocol !== 'https:' && to.protocol !== 'http:')) {
     throw new FleetsieError(
       'E_DOWNLOAD',
-      `${from} redirects to ${JSON.stringify(location ?? '')}, which is no http URL`,
+      `${shownUrl(from)} redirects to ${JSON.stringify(to?.protocol ?? '')}, which is no http URL`,
     )
   }
   if (from.protocol === 'https:' && to.protocol === 'http:') {
-    throw new FleetsieError('E_DOWNLOAD', `${from} redirects from https to http: ${to}`, {
+    throw new FleetsieError('E_DOWNLOAD', `${shownUrl(from)} redirects from https to http: ${shownUrl(to)}`, {
       hint: 'give the http URL itself if that is what you want; the sha256 protects the content, not your privacy',
     })
   }
@@ -115,7 +121,7 @@ function identityOnly(answer: IncomingMessage, url: URL): IncomingMessage {
   answer.destroy()
   throw new FleetsieError(
     'E_DOWNLOAD',
-    `${url} sends the file in a content encoding, ${encoding}, that was not asked for`,
+    `${shownUrl(url)} sends the file in a content encoding, ${encoding}, that was not asked for`,
   )
 }
 

@@ -242,6 +242,40 @@ describe('download', () => {
     assert.ok(got.equals(body))
   })
 
+  const told: [string, Handler][] = [
+    ['an error', (_, response) => response.writeHead(404).end()],
+    ['many failures', (_, response) => response.writeHead(503).end()],
+    ['another file', honest(other)],
+    ['redirects', (_, response) => response.writeHead(302, { location: '/x?token=hush' }).end()],
+    ['a wrong redirect', (_, response) => response.writeHead(302, { location: 'ftp://a:hush@b/' }).end()],
+    ['another encoding', (_, response) => response.writeHead(200, { 'content-encoding': 'br' }).end()],
+    ['too much', honest(Buffer.alloc(100))],
+  ]
+  for (const [title, handler] of told) {
+    test(`does not tell the query of a URL when the server answers with ${title}`, async () => {
+      await server?.close()
+      server = await serve(handler)
+      const options = { folder, sha256, backoff: 1, attempts: 2, use: async () => {} }
+      const url = `${server.url}/file.img.xz?token=hush`
+      const maxSize = title === 'too much' ? 10 : body.length
+      await assert.rejects(
+        download({
+          url,
+          ...options,
+          maxSize,
+          signal: new AbortController().signal,
+          note: (line) => notes.push(line),
+        }),
+        (error: FleetsieError) => {
+          const all = [error.message, error.hint, ...notes].join('\n')
+          assert.match(all, /127\.0\.0\.1:\d+\/file\.img\.xz\?…/)
+          assert.doesNotMatch(all, /hush/)
+          return true
+        },
+      )
+    })
+  }
+
   const badRedirects: [string, string | undefined, RegExp][] = [
     ['to itself', '/file.img.xz', /more than 10 redirects/],
     ['to a file of this machine', 'file:///etc/passwd', /no http URL/],
