@@ -240,6 +240,22 @@ describe('customize with files alone', () => {
     assert.deepEqual(paths(await rig.run({ layers, files: { '/data/a': 'a' } })), ['srv/a'])
   })
 
+  it('refuses two paths that links make one', async () => {
+    await rig.write('a', 'A')
+    await rig.write('b', 'B')
+    const layers = [await rig.layer('twice', [link('data', 'srv'), link('firmware', 'boot/firmware')])]
+    for (const [one, two] of [
+      ['/data/a', '/srv/a'],
+      ['/bin/x', '/usr/bin/x'],
+      ['/boot/firmware/c', '/firmware/c'],
+    ] as const) {
+      await assert.rejects(rig.run({ layers, files: { [one]: 'a', [two]: 'b' } }), {
+        code: 'E_INPUT',
+        message: new RegExp(`${one} and ${two} are one place`),
+      })
+    }
+  })
+
   it('refuses a private key unless it is allowed by name', async () => {
     await rig.write('k.pem', key)
     const files = { '/etc/k.pem': 'k.pem' }
