@@ -1,12 +1,11 @@
 /** `build`: makes the artifacts of targets. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { Build } from '../../engine/build.ts'
 import type { BuildOptions } from '../../engine/build-options.ts'
 import type { Artifact } from '../../engine/events.ts'
 import { topological } from '../../engine/graph.ts'
 import { buildTarget } from '../../engine/target.ts'
 import { FleetsieError, toFleetsieError } from '../../errors.ts'
+import { debugShell } from '../debug-shell.ts'
 import type { Session } from '../session.ts'
 import { sourceDateEpoch } from '../source-date-epoch.ts'
 import { chooseTargets, type Target } from '../targets.ts'
@@ -25,6 +24,11 @@ interface BuildVerbOptions {
 
 export async function build(session: Session, names: string[], options: BuildVerbOptions): Promise<void> {
   await session.show({ json: options.json })
+  if (options.json && options.debugShell) {
+    throw new FleetsieError('E_USAGE', '--debug-shell and --json exclude each other', {
+      hint: 'a shell would write between the events: leave out one of them',
+    })
+  }
   const project = session.requireProject()
   const targets = chooseTargets(project.targets, names)
   await session.show({ json: options.json, live: !options.debugShell, multi: targets.length > 1 })
@@ -77,11 +81,4 @@ function noCache(cache: boolean | string[], targets: Target[]): Pick<BuildOption
     })
   }
   return { noCache: new Set(cache) }
-}
-
-/** The user's shell in a failed stage's work folder. The build goes on to fail when it ends. */
-async function debugShell(folder: string): Promise<void> {
-  process.stderr.write(`The work folder of the failed stage is ${folder}. Leave the shell to go on.\n`)
-  const shell = spawn(process.env['SHELL'] ?? '/bin/sh', { cwd: folder, stdio: 'inherit' })
-  await once(shell, 'close')
 }

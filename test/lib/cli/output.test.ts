@@ -33,6 +33,12 @@ function run(cwd: string, args: string[], given: { stdout?: number; env?: NodeJS
 const wrong: [title: string, pipeline: string, args: string[], code: string][] = [
   ['an unknown target', 'await pipeline({})', ['build', 'x'], 'E_USAGE'],
   [
+    'a shell for debugging',
+    'await pipeline({ a: () => fetch({ file: "x" }) })',
+    ['build', '--debug-shell'],
+    'E_USAGE',
+  ],
+  [
     'a wrong option in a target',
     'await pipeline({ a: () => fetch({ fil: "x" } as never) })',
     ['build'],
