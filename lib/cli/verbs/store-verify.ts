@@ -1,4 +1,6 @@
 /** `store verify`: reads every object and compares it with its digest. */
+import { join } from 'node:path'
+import { moveDatabaseAway } from '../../engine/store/sqlite.ts'
 import { FleetsieError } from '../../errors.ts'
 import { formatBytes } from '../format.ts'
 import type { Session } from '../session.ts'
@@ -21,8 +23,11 @@ export async function storeVerify(
     data: { objects: report.objects, bytes: report.bytes, ok: report.ok },
   })
   if (!report.ok) {
+    const database = report.problems.some(({ path }) => path === join(store.folder, 'db.sqlite'))
     throw new FleetsieError('E_STORE', 'the store is damaged', {
-      hint: '`fleetsie store verify --repair` drops what is damaged; it is built again when it is needed',
+      hint: database
+        ? moveDatabaseAway
+        : '`fleetsie store verify --repair` drops what is damaged; it is built again when it is needed',
     })
   }
 }

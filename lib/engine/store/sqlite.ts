@@ -36,6 +36,10 @@ export function loadSqlite(load = requireSqlite): Sqlite {
   }
 }
 
+/** The remedy for a damaged database. */
+export const moveDatabaseAway =
+  'move db.sqlite, db.sqlite-wal and db.sqlite-shm out of the store; what they knew is built again'
+
 /** The error of a database file with a place and a remedy; what is not SQLite's is given back as it is. */
 export function sqliteError(error: unknown, file: string): unknown {
   const code = (error as { code?: unknown } | null)?.code
@@ -43,11 +47,7 @@ export function sqliteError(error: unknown, file: string): unknown {
   const fail = (kind: 'E_STORE' | 'E_IO', message: string, hint: string): FleetsieError =>
     new FleetsieError(kind, message, { file, hint, cause: error })
   if (/^SQLITE_(CORRUPT|NOTADB|FORMAT)/.test(code)) {
-    return fail(
-      'E_STORE',
-      `the store's database is damaged (${error.message})`,
-      'move db.sqlite, db.sqlite-wal and db.sqlite-shm out of the store; what they knew is built again',
-    )
+    return fail('E_STORE', `the store's database is damaged (${error.message})`, moveDatabaseAway)
   }
   if (code.startsWith('SQLITE_BUSY')) {
     return fail(
