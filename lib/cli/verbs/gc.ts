@@ -10,7 +10,7 @@ interface GcVerbOptions extends GcOptions {
 export async function gc(session: Session, { json, ...options }: GcVerbOptions): Promise<void> {
   await session.show({ json })
   const store = await session.openStore()
-  const report = await store.gc(options)
+  const report = await store.gc(options, session.signal)
   const stages = new Set(report.evicted.map((object) => object.name))
   const verb = options.dryRun ? 'would free' : 'freed'
   const slower = stages.size > 0 ? `; ${[...stages].sort().join(', ')} will run again when needed` : ''

@@ -11,7 +11,7 @@ export async function storeVerify(
 ): Promise<void> {
   await session.show({ json: options.json })
   const store = await session.openStore()
-  const report = await store.verify({ repair: options.repair ?? false })
+  const report = await store.verify({ repair: options.repair ?? false, signal: session.signal })
   for (const { path, problem, repaired } of report.problems) {
     const text = `${path}: ${problem}${repaired ? ' (repaired)' : ''}`
     session.emit({ type: 'answer', text, data: { path, problem, repaired } })

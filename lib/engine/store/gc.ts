@@ -20,15 +20,23 @@ interface Candidate {
   last_used: number
 }
 
-export async function collectGarbage(parts: Parts, options: GcOptions): Promise<GcReport> {
+/** When it is aborted, it stops before the next object and answers what it has evicted so far. */
+export async function collectGarbage(
+  parts: Parts,
+  options: GcOptions,
+  signal?: AbortSignal,
+): Promise<GcReport> {
   if (options.dryRun) return report(parts, choose(parts, options))
   freeReserve(parts.layout)
   await sweepDead(parts)
   await sweepHalves(parts)
   dropStaleRoots(parts)
   const evicted: Eviction[] = []
-  for (const eviction of choose(parts, options)) if (await drop(parts, eviction)) evicted.push(eviction)
-  await pruneRecords(parts)
+  for (const eviction of choose(parts, options)) {
+    if (signal?.aborted) break
+    if (await drop(parts, eviction)) evicted.push(eviction)
+  }
+  if (!signal?.aborted) await pruneRecords(parts)
   parts.sql.pragma('wal_checkpoint(TRUNCATE)')
   reserve(parts.layout)
   return report(parts, evicted)

@@ -8,30 +8,31 @@ const zeros = Buffer.alloc(piece)
 const zeroDigest = Buffer.alloc(32)
 
 /** sha256 over the whole file, lower-case hex. */
-export async function hashFile(file: FileHandle): Promise<string> {
+export async function hashFile(file: FileHandle, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
-  for await (const bytes of pieces(file)) hash.update(bytes)
+  for await (const bytes of pieces(file, signal)) hash.update(bytes)
   return hash.digest('hex')
 }
 
-/** The digest in the form that `like` has, so that the two can be compared. */
-export async function hashLike(file: FileHandle, like: FileDigest): Promise<string> {
-  return 'chunks' in like ? hashChunks(file) : hashFile(file)
+/** The digest in the form that `like` has, so that the two can be compared. Throws the reason of an abort. */
+export async function hashLike(file: FileHandle, like: FileDigest, signal?: AbortSignal): Promise<string> {
+  return 'chunks' in like ? hashChunks(file, signal) : hashFile(file, signal)
 }
 
 // As FileDigest in stage.ts says it.
-async function hashChunks(file: FileHandle): Promise<string> {
+async function hashChunks(file: FileHandle, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
-  for await (const bytes of pieces(file)) {
+  for await (const bytes of pieces(file, signal)) {
     const zero = bytes.equals(bytes.length === piece ? zeros : zeros.subarray(0, bytes.length))
     hash.update(zero ? zeroDigest : createHash('sha256').update(bytes).digest())
   }
   return hash.digest('hex')
 }
 
-async function* pieces(file: FileHandle): AsyncGenerator<Buffer> {
+async function* pieces(file: FileHandle, signal?: AbortSignal): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(piece)
   for (let position = 0; ; ) {
+    signal?.throwIfAborted()
     let filled = 0
     // A read may answer less than asked for; only zero bytes mean the end.
     while (filled < piece) {

@@ -239,10 +239,10 @@ export class Store {
   }
 
   /** Evicts what no limit, root or live process keeps. */
-  async gc(options: GcOptions = {}): Promise<GcReport> {
+  async gc(options: GcOptions = {}, signal?: AbortSignal): Promise<GcReport> {
     const { collectGarbage } = await import('./gc.ts')
     if (options.dryRun) return collectGarbage(this.#parts, options)
-    return this.#write(() => collectGarbage(this.#parts, options))
+    return this.#write(() => collectGarbage(this.#parts, options, signal))
   }
 
   /** Evicts the least recently used until there is room, when the disk is low. For a stage that met a full disk. */
@@ -252,10 +252,10 @@ export class Store {
   }
 
   /** Reads every object and compares it with its listing; `repair` drops what is damaged. */
-  async verify(options: { repair?: boolean } = {}): Promise<VerifyReport> {
+  async verify(options: { repair?: boolean; signal?: AbortSignal } = {}): Promise<VerifyReport> {
     const { verifyStore } = await import('./verify.ts')
-    if (!options.repair) return verifyStore(this.#parts, false)
-    return this.#write(() => verifyStore(this.#parts, true))
+    if (!options.repair) return verifyStore(this.#parts, false, options.signal)
+    return this.#write(() => verifyStore(this.#parts, true, options.signal))
   }
 
   async #write<T>(work: () => Promise<T>): Promise<T> {

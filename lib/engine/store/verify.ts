@@ -13,7 +13,11 @@ import type { VerifyProblem, VerifyReport } from './types.ts'
 
 const largestMeta = 256 * 1024 * 1024
 
-export async function verifyStore(parts: Parts, repair: boolean): Promise<VerifyReport> {
+export async function verifyStore(
+  parts: Parts,
+  repair: boolean,
+  signal?: AbortSignal,
+): Promise<VerifyReport> {
   const { sql, layout } = parts
   const problems: VerifyProblem[] = checkDatabase(parts)
   const lost = new Set(missingFolders(parts).map(({ digest }) => digest))
@@ -23,8 +27,9 @@ export async function verifyStore(parts: Parts, repair: boolean): Promise<Verify
   let objects = 0
   let bytes = 0
   for (const { digest, folder, bytes: size } of rows) {
+    signal?.throwIfAborted()
     const path = join(layout.objects, folder)
-    const problem = lost.has(digest) ? 'its folder is gone' : await checkObject(path, digest)
+    const problem = lost.has(digest) ? 'its folder is gone' : await checkObject(path, digest, signal)
     objects += 1
     bytes += size
     if (problem === undefined) continue
@@ -66,20 +71,29 @@ async function drop(parts: Parts, digest: Digest, lost: boolean): Promise<void> 
 }
 
 /** What is wrong with an object, in words; undefined when nothing is. */
-async function checkObject(folder: string, digest: Digest): Promise<string | undefined> {
+async function checkObject(
+  folder: string,
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
   try {
     const listing = await readListing(folder, digest)
     if (typeof listing === 'string') return listing
     const found = new Map((await scan(join(folder, 'out'))).map((item) => [item.path, item]))
     for (const entry of listing.entries) {
+      signal?.throwIfAborted()
       const item = found.get(entry.path)
       found.delete(entry.path)
-      const problem = item ? await checkEntry(join(folder, 'out', entry.path), entry, item) : 'is missing'
+      const problem = item
+        ? await checkEntry(join(folder, 'out', entry.path), entry, item, signal)
+        : 'is missing'
       if (problem !== undefined) return `${entry.path} ${problem}`
     }
     const [extra] = found.keys()
     return extra === undefined ? undefined : `${extra} does not belong there`
   } catch (error) {
+    // What was not read to its end is no damage.
+    signal?.throwIfAborted()
     return `cannot be read: ${error instanceof Error ? error.message : String(error)}`
   }
 }
@@ -101,7 +115,12 @@ async function readListing(folder: string, digest: Digest): Promise<Listing | st
     : 'meta.json does not have the digest of the object'
 }
 
-async function checkEntry(path: string, entry: ListingEntry, item: Found): Promise<string | undefined> {
+async function checkEntry(
+  path: string,
+  entry: ListingEntry,
+  item: Found,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
   if (entry.type !== item.type) return `is a ${item.type}, not a ${entry.type}`
   if (entry.type === 'symlink') {
     return item.type === 'symlink' && item.target === entry.target ? undefined : 'leads elsewhere'
@@ -112,7 +131,7 @@ async function checkEntry(path: string, entry: ListingEntry, item: Found): Promi
   const file = await open(path, 'r')
   try {
     const expected = 'chunks' in entry ? entry.chunks : entry.sha256
-    return (await hashLike(file, entry)) === expected ? undefined : 'has another content'
+    return (await hashLike(file, entry, signal)) === expected ? undefined : 'has another content'
   } finally {
     await file.close()
   }

@@ -139,6 +139,18 @@ test('gc against lookups of another process: a hit is never taken away', async (
   assert.deepEqual((await store.verify()).problems, [])
 })
 
+test('when it is aborted it stops before the next object', async (t) => {
+  const { store } = await fourDays(t)
+  const controller = new AbortController()
+  t.after(() => onTracePoint(undefined))
+  onTracePoint((name) => {
+    if (name === 'gc.deleted') controller.abort()
+  })
+  const { evicted, kept } = await store.gc({}, controller.signal)
+  assert.deepEqual([evicted.length, kept.objects], [1, 3])
+  assert.deepEqual((await store.verify()).problems, [])
+})
+
 test('evictions are events', async (t) => {
   const { store, events } = await openStore(t)
   const { digest, bytes } = await publish(store, 'a', { files: { x: kib(8) } })

@@ -143,3 +143,14 @@ test('verify finds folders that the database does not know; repair removes them'
   assert.equal((await store.verify({ repair: true })).ok, true)
   assert.deepEqual((await store.verify()).problems, [])
 })
+
+test('verify that is aborted in the midst of a file ends with the reason, and drops nothing', async (t) => {
+  const { store } = await openStore(t)
+  await publish(store, 'a', { files: { big: Buffer.alloc(32 * mib) } })
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const verified = store.verify({ repair: true, signal: controller.signal })
+  setImmediate(() => controller.abort(reason))
+  await assert.rejects(verified, reason)
+  assert.ok(store.lookup(keyOf('a')))
+})
