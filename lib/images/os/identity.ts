@@ -1,5 +1,6 @@
 /** Which operating system a root filesystem holds: os-release(5), and what Raspberry Pi OS adds. */
 import type { Volume } from '../volume.ts'
+import { parseOsRelease } from './os-release.ts'
 import type { SystemIdentity } from './recipe.ts'
 import { isFolder, lookUp, readText } from './volume-file.ts'
 
@@ -19,17 +20,4 @@ export function identify(volume: Volume): SystemIdentity | undefined {
 /** Whether systemd runs there. */
 export function hasSystemd(volume: Volume): boolean {
   return isFolder(volume, 'usr/lib/systemd/system') || isFolder(volume, 'lib/systemd/system')
-}
-
-/** KEY=VALUE lines with a shell's quotes. */
-function parseOsRelease(text: string): Map<string, string> {
-  const fields = new Map<string, string>()
-  for (const line of text.split(/\r?\n/)) {
-    const match = /^([A-Z][A-Z0-9_]*)=(.*)$/.exec(line.trim())
-    if (!match) continue
-    const [, key = '', value = ''] = match
-    const quoted = /^(["'])(.*)\1$/.exec(value)
-    fields.set(key, (quoted?.[2] ?? value).replace(/\\(["'`$\\])/g, '$1'))
-  }
-  return fields
 }

@@ -1,5 +1,6 @@
 /** What an image says of itself: its distribution and its packages. */
 import type { Sbom } from '../../formats/spdx.ts'
+import { parseOsRelease } from '../os/os-release.ts'
 import type { PartitionTable } from '../partition-table.ts'
 import { exists, readFile } from '../read-tree.ts'
 
@@ -17,19 +18,17 @@ export async function readDistribution(disk: string, table: PartitionTable): Pro
     const release = (await read('etc/os-release')) ?? (await read('usr/lib/os-release'))
     if (release === undefined) continue
     const dpkgStatus = await read('var/lib/dpkg/status')
-    return { ...parseOsRelease(release.toString('utf8')), ...(dpkgStatus ? { dpkgStatus } : {}) }
+    return { ...distributionOf(release), ...(dpkgStatus ? { dpkgStatus } : {}) }
   }
   return {}
 }
 
-/** os-release(5): assignments, the values in quotes or bare. */
-function parseOsRelease(text: string): Pick<Distribution, 'distribution'> {
-  const value = (name: string): string | undefined =>
-    new RegExp(`^${name}=(?:"([^"\\n]*)"|'([^'\\n]*)'|([^\\s"']*))$`, 'm').exec(text)?.slice(1).find(Boolean)
-  const id = value('ID')
-  if (id === undefined) return {}
-  const versionId = value('VERSION_ID')
-  const prettyName = value('PRETTY_NAME')
+function distributionOf(release: Buffer): Pick<Distribution, 'distribution'> {
+  const fields = parseOsRelease(release.toString('utf8'))
+  const id = fields.get('ID')
+  if (!id) return {}
+  const versionId = fields.get('VERSION_ID')
+  const prettyName = fields.get('PRETTY_NAME')
   return {
     distribution: { id, ...(versionId ? { versionId } : {}), ...(prettyName ? { prettyName } : {}) },
   }
