@@ -43,11 +43,6 @@ export async function copyAndHash(
   }
 }
 
-/** sha256 of a file in lower-case hex. */
-export async function hashFile(path: string, signal: AbortSignal): Promise<string> {
-  return (await readAll(path, signal, async () => {})).sha256
-}
-
 async function readAll(
   path: string,
   signal: AbortSignal,

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 
+/** In lower-case hex. */
 export async function sha256OfFile(
   path: string,
   options: { signal?: AbortSignal; onBytes?: (bytes: number) => void } = {},

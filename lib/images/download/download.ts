@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FleetsieError } from '../../errors.ts'
-import { hashFile } from '../copy-and-hash.ts'
+import { sha256OfFile } from '../hash-file.ts'
 import { claimPartial, downloadFolder, type PartialFile } from './partial.ts'
 import { request, shownUrl, Transient, transient } from './request.ts'
 
@@ -91,13 +91,13 @@ async function fetchVerified(
   const resumed = (await stat(partial.path)).size > 0
   if (resumed) options.note?.(`resuming the download of ${shownUrl(url)}`)
   let mixed = await fetchWhole(url, partial, options, resumed)
-  let sum = await hashFile(partial.path, options.signal)
+  let sum = await sha256OfFile(partial.path, { signal: options.signal })
   if (sum !== options.sha256 && mixed) {
     options.note?.(`the parts of ${shownUrl(url)} do not fit together; downloading it from the start`)
     await truncate(partial.path, 0)
     partial.origin = undefined
     mixed = await fetchWhole(url, partial, options, false)
-    sum = await hashFile(partial.path, options.signal)
+    sum = await sha256OfFile(partial.path, { signal: options.signal })
   }
   if (sum === options.sha256) return
   spoiled()
