@@ -1,11 +1,9 @@
 /** What the stage `customize` does: files, packages and a script on the merged tree, and the layer set of what changed. */
-import { createHash } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import type { BuildContext, Derivation } from '../../engine/stage.ts'
-import { compareEntries, type LayerInput, writeLayer } from '../../formats/layer.ts'
+import { compareEntries, type LayerInput } from '../../formats/layer.ts'
+import { writeLayerFile } from '../write-layer-file.ts'
 import { captureLayer } from './capture.ts'
 import { emulatorFor } from './emulator.ts'
 import { placeFiles } from './place-files.ts'
@@ -80,19 +78,8 @@ async function writeChanges(
   entries: readonly LayerInput[],
 ): Promise<void> {
   if (entries.length === 0) return
-  const name = `part_${partition}.tar`
   const sorted = [...entries].sort((a, b) => compareEntries(a.entry, b.entry))
-  const hash = createHash('sha256')
-  async function* hashed(): AsyncGenerator<Buffer> {
-    for await (const piece of writeLayer(sorted)) {
-      hash.update(piece)
-      yield piece
-    }
-  }
-  await pipeline(hashed, createWriteStream(join(context.out, name), { flags: 'wx', mode: 0o644 }), {
-    signal: context.signal,
-  })
-  context.declare(name, { sha256: hash.digest('hex') })
+  await writeLayerFile(context, partition, sorted)
 }
 
 /** The host's, for the run alone. */

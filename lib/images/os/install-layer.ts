@@ -1,15 +1,15 @@
 /** What the stage `install` does: checks which system an image holds, and makes the layer that provisions it. */
-import { createReadStream, createWriteStream, statSync } from 'node:fs'
+import { createReadStream, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { BuildContext, Input } from '../../engine/stage.ts'
 import { FleetsieError } from '../../errors.ts'
-import { compareEntries, type LayerEntry, type LayerInput, writeLayer } from '../../formats/layer.ts'
+import { compareEntries, type LayerEntry, type LayerInput } from '../../formats/layer.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { diskName } from '../image.ts'
 import { readPartitionTable } from '../partitions.ts'
 import { withWindow } from '../window.ts'
+import { writeLayerFile } from '../write-layer-file.ts'
 import { findRoot } from './find-root.ts'
 import { hasSystemd } from './identity.ts'
 import { type OsType, recipes } from './recipes.ts'
@@ -46,10 +46,8 @@ export async function writeInstallLayer(
     context.sources.flatMap((source) => (source.type === 'file' ? [[source.path, source.from]] : [])),
   )
   const entries = layerOf(missing, recipe.dropIn, (name) => files.get(`units/${name}`) ?? unitFile(name))
-  await pipeline(
-    Readable.from(writeLayer(entries.sort((a, b) => compareEntries(a.entry, b.entry)))),
-    createWriteStream(join(context.out, `part_${root.number}.tar`)),
-  )
+  entries.sort((a, b) => compareEntries(a.entry, b.entry))
+  await writeLayerFile(context, root.number, entries)
 }
 
 /** The layer's entries. A folder that the image has is not named, so that it stays as it is. */

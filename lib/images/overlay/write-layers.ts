@@ -1,13 +1,11 @@
 /** Writes one layer for each partition that an overlay's sources speak of. */
 import { createHash } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import type { BuildContext, Source } from '../../engine/stage.ts'
 import { inFile } from '../../errors.ts'
-import { type LayerInput, writeLayer } from '../../formats/layer.ts'
+import type { LayerInput } from '../../formats/layer.ts'
 import { type MtreeEntry, parseMtree } from '../../formats/mtree.ts'
+import { writeLayerFile } from '../write-layer-file.ts'
 import { changed, withContent } from './content.ts'
 import { planEntries } from './entries.ts'
 import { partNumber, sourcePrefix } from './parts.ts'
@@ -36,7 +34,7 @@ export async function writeOverlayLayers(context: BuildContext<OverlayOptions>):
       if (plan.length === 0) return
       const allowed = new Set(context.options.allowPrivateKeys)
       const inputs = counted(withContent(plan, allowed), () => context.progress(++done, total, 'files'))
-      await writeTar(`part_${number}.tar`, inputs, context)
+      await writeLayerFile(context, number, inputs)
     })
   }
 }
@@ -60,22 +58,4 @@ async function* counted(inputs: AsyncIterable<LayerInput>, count: () => void): A
     yield input
     count()
   }
-}
-
-async function writeTar(
-  name: string,
-  inputs: AsyncIterable<LayerInput>,
-  context: BuildContext<OverlayOptions>,
-): Promise<void> {
-  const hash = createHash('sha256')
-  async function* hashed(): AsyncGenerator<Buffer> {
-    for await (const piece of writeLayer(inputs)) {
-      hash.update(piece)
-      yield piece
-    }
-  }
-  await pipeline(hashed, createWriteStream(join(context.out, name), { flags: 'wx', mode: 0o644 }), {
-    signal: context.signal,
-  })
-  context.declare(name, { sha256: hash.digest('hex') })
 }
