@@ -5,6 +5,7 @@ import { copyFile, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promi
 import { dirname, join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
 import { type Caller, settle } from './caller.ts'
+import { isAlive } from './is-alive.ts'
 
 interface Placement {
   mode: number
@@ -95,14 +96,5 @@ export async function sweepParts(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = partPattern.exec(name)?.[1]
     if (pid !== undefined && !isAlive(Number(pid))) await rm(join(folder, name), { force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

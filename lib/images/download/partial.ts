@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { lstat, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cacheFolder, callerOf, settle } from '../caller.ts'
+import { isAlive } from '../is-alive.ts'
 import { makeFolder, replaceWithBytes } from '../replace-file.ts'
 
 /** Where the bytes of a partial file came from. */
@@ -78,16 +79,6 @@ async function takeFromTheDead(folder: string, sha256: string, path: string): Pr
 async function isPlain(path: string): Promise<boolean> {
   const stats = await lstat(path)
   return stats.isFile() && stats.nlink === 1
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // EPERM: it lives, and belongs to someone else.
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
-  }
 }
 
 /** Of two processes that rename one file, one finds it gone. */
