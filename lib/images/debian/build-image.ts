@@ -39,7 +39,8 @@ export async function buildDebianImage(context: Context, options: DebianImage): 
   const bootloader = await unpackBootloader(lock, packages, join(tmp, 'bootloader'), run)
 
   const work = join(tmp, 'bootstrap')
-  await mkdir(work)
+  // Run by root, it will hold set-uid programs that nobody has updated; without root, mapped users have to enter it.
+  await mkdir(work, { mode: process.geteuid?.() === 0 ? 0o700 : 0o755 })
   const tar = join(tmp, 'system.tar')
   context.log(`installing ${lock.packages.length} packages`)
   await bootstrap(lock, packages, tar, { run, tmp: work, epoch })
