@@ -54,7 +54,11 @@ function start(scratch: Scratch, args: string[], env: Record<string, string> = {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const told: BuildEvent[] = []
-  const waiting: { wanted: (event: BuildEvent) => boolean; resolve: () => void }[] = []
+  const waiting: {
+    wanted: (event: BuildEvent) => boolean
+    resolve: () => void
+    reject: (error: Error) => void
+  }[] = []
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
@@ -65,11 +69,17 @@ function start(scratch: Scratch, args: string[], env: Record<string, string> = {
     for (const { wanted, resolve } of waiting) if (wanted(event)) resolve()
   })
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  void closed.then(() => {
+    const error = new Error(`${args.join(' ')} ended without it: ${stderr}\n${JSON.stringify(told, null, 1)}`)
+    for (const { reject } of waiting) reject(error)
+  })
   return {
     child,
     told,
     event: (wanted: (event: BuildEvent) => boolean): Promise<void> =>
-      told.some(wanted) ? Promise.resolve() : new Promise((resolve) => waiting.push({ wanted, resolve })),
+      told.some(wanted)
+        ? Promise.resolve()
+        : new Promise((resolve, reject) => waiting.push({ wanted, resolve, reject })),
     end: async () => {
       const [exitCode, signal] = await closed
       return { code: exitCode, signal, stderr, told }
@@ -179,11 +189,11 @@ describe('two builds at once', () => {
     await first.event(begins('gated'))
     const second = start(scratch, ['build', 'gated'])
     await second.event((event) => event.type === 'waiting')
+    const orphans = processesIn(join(scratch.project, 'gate'))
     first.child.kill('SIGKILL')
     await first.end()
     // Nobody ends the children of who was killed; this one would take what is meant for the second build.
-    for (const pid of processesIn(join(scratch.project, 'gate')))
-      process.kill(Number.parseInt(pid, 10), 'SIGKILL')
+    for (const pid of orphans) process.kill(Number.parseInt(pid, 10), 'SIGKILL')
     await second.event(begins('gated'))
     writeFileSync(join(scratch.project, 'gate'), 'open')
     assert.equal((await second.end()).code, 0)
