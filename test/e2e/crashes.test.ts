@@ -13,10 +13,13 @@ import { removeTree } from '../../lib/engine/store/remove.ts'
 import { Store } from '../../lib/engine/store/store.ts'
 import { tracePoints } from '../../lib/engine/trace.ts'
 import { needsRoot } from '../helpers/needs.ts'
+import { dead, isAlive } from '../helpers/processes.ts'
 import { copyCode, type Finished, type Scratch, scratchProject } from '../helpers/scratch.ts'
 import { atEnd } from '../helpers/store.ts'
 
 const artifacts = 9
+/** Milliseconds until a test gives up on what a build should tell. */
+const patience = 60_000
 let code: string
 before(async () => {
   code = join(await mkdtemp(join(tmpdir(), 'fleetsie-crashes-')), 'code')
@@ -69,9 +72,10 @@ function start(scratch: Scratch, args: string[], env: Record<string, string> = {
     for (const { wanted, resolve } of waiting) if (wanted(event)) resolve()
   })
   const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  const missed = (why: string) =>
+    new Error(`${args.join(' ')} ${why}: ${stderr}\n${told.map((event) => JSON.stringify(event)).join('\n')}`)
   void closed.then(() => {
-    const error = new Error(`${args.join(' ')} ended without it: ${stderr}\n${JSON.stringify(told, null, 1)}`)
-    for (const { reject } of waiting) reject(error)
+    for (const { reject } of waiting) reject(missed('ended without it'))
   })
   return {
     child,
@@ -79,7 +83,10 @@ function start(scratch: Scratch, args: string[], env: Record<string, string> = {
     event: (wanted: (event: BuildEvent) => boolean): Promise<void> =>
       told.some(wanted)
         ? Promise.resolve()
-        : new Promise((resolve, reject) => waiting.push({ wanted, resolve, reject })),
+        : new Promise((resolve, reject) => {
+            waiting.push({ wanted, resolve, reject })
+            setTimeout(() => reject(missed('did not tell it')), patience).unref()
+          }),
     end: async () => {
       const [exitCode, signal] = await closed
       return { code: exitCode, signal, stderr, told }
@@ -104,9 +111,6 @@ function processesIn(folder: string): string[] {
       }
     })
 }
-
-const isAlive = (pid: number): boolean =>
-  existsSync(`/proc/${pid}`) && !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
 
 describe('kill -9 at', () => {
   const points = tracePoints.filter((point) => point === 'workspace.made' || point.startsWith('publish.'))
@@ -164,7 +168,7 @@ describe('two builds at once', () => {
     await assertWhole(scratch)
   })
 
-  test('the second says whom it waits for, and takes over the result', async (t) => {
+  test('the second says whom it waits for, and takes over the result', { timeout: 60_000 }, async (t) => {
     const scratch = await project(t)
     const first = start(scratch, ['build', 'gated'])
     await first.event(begins('gated'))
@@ -183,7 +187,7 @@ describe('two builds at once', () => {
     await assertWhole(scratch)
   })
 
-  test('when the first is killed, the second builds', async (t) => {
+  test('when the first is killed, the second builds', { timeout: 60_000 }, async (t) => {
     const scratch = await project(t)
     const first = start(scratch, ['build', 'gated'])
     await first.event(begins('gated'))
@@ -193,7 +197,10 @@ describe('two builds at once', () => {
     first.child.kill('SIGKILL')
     await first.end()
     // Nobody ends the children of who was killed; this one would take what is meant for the second build.
-    for (const pid of orphans) process.kill(Number.parseInt(pid, 10), 'SIGKILL')
+    for (const pid of orphans.map((line) => Number.parseInt(line, 10))) {
+      process.kill(pid, 'SIGKILL')
+      await dead(pid)
+    }
     await second.event(begins('gated'))
     writeFileSync(join(scratch.project, 'gate'), 'open')
     assert.equal((await second.end()).code, 0)
@@ -250,7 +257,7 @@ describe('interrupted', () => {
     build.child.kill('SIGINT')
     assert.equal((await build.end()).code, 130)
     assert.ok(performance.now() - began < 4500, 'it did not wait for who ignores SIGTERM')
-    assert.ok(!isAlive(pid!))
+    await dead(pid!)
     await assertWhole(scratch)
   })
 })

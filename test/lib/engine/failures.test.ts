@@ -6,6 +6,7 @@ import { describe, test } from 'node:test'
 import type { BuildEvent } from '../../../lib/engine/events.ts'
 import { FleetsieError } from '../../../lib/errors.ts'
 import { Gate, type Rig, rig, stageLines, writeText } from '../../helpers/engine.ts'
+import { isAlive } from '../../helpers/processes.ts'
 
 const leftovers = (r: Rig): string[] => readdirSync(join(r.store.folder, 'stage'))
 
@@ -168,15 +169,6 @@ describe('a stage that fails', () => {
     assert.equal(put.runs, 0)
   })
 })
-
-/** Dead, or dead and not yet buried by its parent. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
-}
 
 describe('an interrupted build', () => {
   test('ends children and grandchildren, deaf ones too, and leaves nothing', {
