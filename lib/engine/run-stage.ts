@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { BuildOptions } from './build-options.ts'
 import { firstDifference } from './difference.ts'
+import { fromNothing } from './from-nothing.ts'
 import { replaceInputs } from './graph.ts'
 import type { Manifest } from './manifest.ts'
 import type { Node } from './nodes.ts'
@@ -116,6 +117,7 @@ async function execute(
       ...commonContext(options, node, work.inputs, work.sources, workspace.tmp, (text) => log.write(text)),
       out: workspace.out,
       declare: (name, digest) => declared.set(name, digest),
+      ...fromNothing(workspace.folder),
     }
     await stage.run(context).catch((error: unknown) => {
       throw context.signal.aborted ? error : nameInput(thrownBy(node, error, context.log), work.inputs)

@@ -35,6 +35,17 @@ export type Realised<T> = T extends Derivation
 /** The digest of a file, told by the stage that computed it while writing. */
 export type FileDigest = { sha256: string } | { chunks: string }
 
+/**
+ * Small results that a stage may spare itself next time; never part of its output. A `key` is any string that tells
+ * all that a result depends on, the version of its form too: it is shared by all stages and processes.
+ */
+export interface Memo {
+  /** Undefined when there is none, or when it was damaged: then it is dropped and said. */
+  get(key: string): Promise<Buffer | undefined>
+  /** A full disk is no failure: it is only not kept. */
+  put(key: string, bytes: Uint8Array): Promise<void>
+}
+
 interface CommonContext<O> {
   readonly options: Realised<O>
   /** What `sources` of this stage answered when the key was computed. */
@@ -64,6 +75,13 @@ export interface BuildContext<O> extends CommonContext<O> {
    * (32 raw bytes each; 32 zero bytes for a piece of zeros) of each 1 MiB piece; the last may be shorter.
    */
   declare(name: string, digest: FileDigest): void
+  /**
+   * A folder kept between runs under `name` (a-z, 0-9 and -, a digest for instance), like a cache mount: held by this
+   * run alone, empty at first. It must not change the result. When `use` fails, or the process dies in it, the folder
+   * is thrown away. Runs of other code or tools of the stage never see it.
+   */
+  carry<T>(name: string, use: (folder: string) => Promise<T>): Promise<T>
+  readonly memo: Memo
 }
 
 /** A file that a deploy stage keeps equal to its plan. */
