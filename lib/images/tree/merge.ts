@@ -1,14 +1,17 @@
 /** Lays one layer after the other over an image's tree, with the meaning that OCI gives to whiteouts. */
 import { createReadStream } from 'node:fs'
 import { FleetsieError, inFile, unreachable } from '../../errors.ts'
-import type { LayerEntry, LayerMember } from '../../formats/layer/entry.ts'
+import type { LayerEntry, LayerFile } from '../../formats/layer/entry.ts'
 import { readLayer } from '../../formats/layer.ts'
 import { shown, toBytes } from '../volume.ts'
 import { attributesOf, type MergedNode, type MergedTree } from './merged.ts'
-import type { Staging } from './staging.ts'
+import type { Staged, Staging } from './staging.ts'
 
 /** What a filesystem cannot hold; throws E_INPUT. */
 export type CheckEntry = (entry: LayerEntry) => void
+
+/** Says what a file's content is, and where it is kept. */
+export type StageContent = (file: LayerFile) => Staged | Promise<Staged>
 
 export function assertRunning(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new FleetsieError('E_INTERRUPTED', 'applying layers was interrupted')
@@ -27,13 +30,14 @@ export async function mergeLayers(
       for await (const member of readLayer(createReadStream(layer, { highWaterMark: 1024 * 1024 }))) {
         assertRunning(signal)
         check(member.entry)
-        await apply(tree, member, staging)
+        await applyEntry(tree, member.entry, (file) => staging.add(file, member.content))
       }
     })
   }
 }
 
-async function apply(tree: MergedTree, { entry, content }: LayerMember, staging: Staging): Promise<void> {
+/** Lays one entry over the tree; `stage` takes a file's content. Fails with E_INPUT where the tree leaves no place for it. */
+export async function applyEntry(tree: MergedTree, entry: LayerEntry, stage: StageContent): Promise<void> {
   const path = toBytes(entry.path)
   const cut = path.lastIndexOf('/')
   const name = path.slice(cut + 1)
@@ -56,21 +60,16 @@ async function apply(tree: MergedTree, { entry, content }: LayerMember, staging:
   }
 
   const folder = folderOf(tree, parent, path)
-  tree.put(folder, name, await newNode(tree, entry, content, staging))
+  tree.put(folder, name, await newNode(tree, entry, stage))
 }
 
 type NewEntry = Exclude<LayerEntry, { type: 'opaque' | 'whiteout' | 'directory' }>
 
-async function newNode(
-  tree: MergedTree,
-  entry: NewEntry,
-  content: LayerMember['content'],
-  staging: Staging,
-): Promise<MergedNode> {
+async function newNode(tree: MergedTree, entry: NewEntry, stage: StageContent): Promise<MergedNode> {
   const attributes = attributesOf(entry)
   switch (entry.type) {
     case 'file':
-      return { type: 'file', attributes, content: await staging.add(entry, content) }
+      return { type: 'file', attributes, content: await stage(entry) }
     case 'symlink':
       return { type: 'symlink', attributes, target: toBytes(entry.target) }
     case 'character':

@@ -2,9 +2,9 @@
 import { closeSync, ftruncateSync, openSync, utimesSync, writeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FleetsieError } from '../../errors.ts'
 import type { LayerFile } from '../../formats/layer/entry.ts'
 import { type Fingerprint, Fingerprinter } from './fingerprint.ts'
+import { placedPieces } from './placed-pieces.ts'
 
 export interface Staged extends Fingerprint {
   /** Below the staging folder. */
@@ -33,33 +33,12 @@ export class Staging {
   async add(entry: LayerFile, content: AsyncIterable<Uint8Array>): Promise<Staged> {
     const name = `${this.next++}`
     const prints = new Fingerprinter(this.blockSize)
-    const extents = entry.extents ?? [{ offset: 0, length: entry.size }]
     const fd = openSync(join(this.folder, name), 'wx', 0o600)
     try {
-      let index = 0
-      let done = 0
-      for await (const chunk of content) {
-        let from = 0
-        while (from < chunk.length) {
-          const extent = extents[index]
-          if (extent === undefined) throw tooLong(entry)
-          if (done === extent.length) {
-            index++
-            done = 0
-            continue
-          }
-          const piece = chunk.subarray(from, from + extent.length - done)
-          prints.add(extent.offset + done, piece)
-          write(fd, piece, extent.offset + done)
-          done += piece.length
-          from += piece.length
-        }
+      for await (const { at, bytes } of placedPieces(entry, content)) {
+        prints.add(at, bytes)
+        write(fd, bytes, at)
       }
-      while (extents[index] && done === extents[index]!.length) {
-        index++
-        done = 0
-      }
-      if (index < extents.length) throw tooLong(entry)
       ftruncateSync(fd, entry.size)
     } finally {
       closeSync(fd)
@@ -84,11 +63,4 @@ export class Staging {
 function write(fd: number, bytes: Uint8Array, position: number): void {
   let done = 0
   while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done)
-}
-
-function tooLong(entry: LayerFile): FleetsieError {
-  return new FleetsieError(
-    'E_DAMAGED',
-    `the content of ${entry.path} does not have the length that its entry says`,
-  )
 }
