@@ -26,10 +26,18 @@ const compiled = here.endsWith('.js')
 /** The folder that holds stages/ and lib/: the checkout, or dist/ of the package. */
 export const codeRoot = resolve(dirname(here), '..', '..')
 
+const shippedFile = join(codeRoot, 'source-manifest.json')
 let shipped: SourceManifest | undefined
+/** Of the manifest's own file: it is written anew whenever the package is compiled. */
+let shippedFacts: { stamp: string; facts: Pick<SourceFacts, 'sha256'> } | undefined
 
 function shippedManifest(): SourceManifest {
-  shipped ??= JSON.parse(readFileSync(join(codeRoot, 'source-manifest.json'), 'utf8')) as SourceManifest
+  if (shipped === undefined) {
+    const stamp = stampOf(shippedFile)
+    const text = readFileSync(shippedFile)
+    shippedFacts = { stamp, facts: { sha256: sha256Hex(text) } }
+    shipped = JSON.parse(text.toString('utf8')) as SourceManifest
+  }
   return shipped
 }
 
@@ -74,6 +82,41 @@ function moduleId(path: string, projectRoot: string): string {
 
 const remembered = new Map<string, { stamp: string; facts: SourceFacts }>()
 let recalled = false
+let pinned = false
+
+/**
+ * For a process that lives on while sources are edited: it runs the code that it loaded, so what was read of a source
+ * counts from then on, whatever its file holds later.
+ */
+export function pinCode(): void {
+  pinned = true
+}
+
+/** The files on disk behind a module: its own and what it imports, without packages. Compiled code counts as one. */
+export function codeFiles(moduleUrl: string, projectRoot: string): string[] {
+  const ids = Object.keys(codeDigests(moduleUrl, projectRoot)).flatMap((name) =>
+    name.startsWith('code.') ? [name.slice('code.'.length)] : [],
+  )
+  const files = ids.map((id) => {
+    if (id.startsWith('project:')) return join(projectRoot, id.slice('project:'.length))
+    return compiled ? shippedFile : join(codeRoot, id)
+  })
+  return [...new Set(files)]
+}
+
+/** The first of these files that holds something else than when it was read; one that was never read counts as well. */
+export function editedCode(files: readonly string[]): string | undefined {
+  return files.find((file) => {
+    const known = file === shippedFile ? shippedFacts : remembered.get(file)
+    const stat = statSync(file, { throwIfNoEntry: false })
+    if (known === undefined || stat === undefined) return true
+    const now = `${stat.size} ${stat.mtimeMs}`
+    if (known.stamp === now) return false
+    if (sha256Hex(readFileSync(file)) !== known.facts.sha256) return true
+    known.stamp = now
+    return false
+  })
+}
 
 /**
  * A checkout that was compiled knows the facts of every source that has not changed since: reading and hashing all of
@@ -120,8 +163,9 @@ function sourceFacts(id: string, projectRoot: string): SourceFacts {
 
 /** Facts of a source file on disk. */
 export function readFacts(path: string, projectRoot: string): SourceFacts {
-  const stamp = stampOf(path)
   const known = remembered.get(path)
+  if (pinned && known) return known.facts
+  const stamp = stampOf(path)
   if (known?.stamp === stamp) return known.facts
   const source = readFileSync(path)
   const facts: SourceFacts = { sha256: sha256Hex(source), imports: [], packages: {} }

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { BuildOptions } from './build-options.ts'
 import { firstDifference } from './difference.ts'
-import { fromNothing } from './from-nothing.ts'
 import { replaceInputs } from './graph.ts'
+import { type Kept, keptInStore, nothingKept } from './kept.ts'
 import type { Manifest } from './manifest.ts'
 import type { Node } from './nodes.ts'
 import { runner } from './process.ts'
@@ -29,7 +29,10 @@ export interface Work {
 export async function runStage(options: BuildOptions, node: Node, work: Work): Promise<StoredObject> {
   const started = performance.now()
   return inWorkspace(options, work.key, async (workspace) => {
-    const declared = await execute(options, node, work, workspace)
+    const kept = mayKeep(options, node, work)
+      ? await keptInStore(options, node, work.manifest)
+      : nothingKept(workspace.folder)
+    const declared = await execute(options, node, work, workspace, kept)
     return options.store.publish({
       workspace,
       key: work.key,
@@ -43,7 +46,12 @@ export async function runStage(options: BuildOptions, node: Node, work: Work): P
   })
 }
 
-/** Runs a stage once more and fails with E_NOT_REPRODUCIBLE when the result is not the same bytes. */
+// A fixed output has no code in its key, so nothing would keep one version of a stage from what another left.
+function mayKeep({ noCache }: BuildOptions, { derivation }: Node, { manifest }: Work): boolean {
+  return noCache !== true && !noCache?.has(derivation.stage.name) && manifest['output'] === undefined
+}
+
+/** Runs a stage once more, from nothing, and fails with E_NOT_REPRODUCIBLE when the result is not the same bytes. */
 export async function compareRebuild(
   options: BuildOptions,
   node: Node,
@@ -51,7 +59,7 @@ export async function compareRebuild(
   first: StoredObject,
 ): Promise<void> {
   await inWorkspace(options, work.key, async (workspace) => {
-    const declared = await execute(options, node, work, workspace)
+    const declared = await execute(options, node, work, workspace, nothingKept(workspace.folder))
     const difference = await firstDifference(first.path, workspace.out)
     if (difference === undefined) return checkDeclared(node, declared, workspace.out)
     throw new FleetsieError('E_NOT_REPRODUCIBLE', `${node.name} is not reproducible: ${difference}`, {
@@ -104,6 +112,7 @@ async function execute(
   node: Node,
   work: Work,
   workspace: Workspace,
+  kept: Kept,
 ): Promise<Map<string, FileDigest>> {
   const { stage } = node.derivation
   if (stage.kind !== 'build') throw new FleetsieError('E_BUG', `${stage.name} is no build stage`)
@@ -117,7 +126,7 @@ async function execute(
       ...commonContext(options, node, work.inputs, work.sources, workspace.tmp, (text) => log.write(text)),
       out: workspace.out,
       declare: (name, digest) => declared.set(name, digest),
-      ...fromNothing(workspace.folder),
+      ...kept,
     }
     await stage.run(context).catch((error: unknown) => {
       throw context.signal.aborted ? error : nameInput(thrownBy(node, error, context.log), work.inputs)

@@ -1,5 +1,5 @@
 /**
- * Named points in publishing, gc and sweeping. A test may act there: change the store under the code's feet, or end
+ * Named points in publishing, carrying, memo, gc and sweeping. A test may act there: change the store under the code's feet, or end
  * the process as a power cut would. FLEETSIE_TRACE_KILL=name ends the process by SIGKILL at that point.
  */
 
@@ -12,11 +12,17 @@ export const tracePoints = [
   'publish.registered',
   'publish.committed',
   'publish.logged',
+  'carry.began',
+  'carry.used',
+  'carry.ended',
+  'memo.written',
+  'memo.kept',
   'gc.began',
   'gc.registered',
   'gc.renamed',
   'gc.committed',
   'gc.deleted',
+  'gc.uncarried',
   'sweep.dead',
   'sweep.orphan',
 ] as const

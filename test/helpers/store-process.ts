@@ -2,7 +2,7 @@
  * Another process that uses a store: node --import tsx store-process.ts FOLDER ACTION [LABEL…]
  * It prints a line when it got where the test wants it, and goes on when its stdin ends.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Store } from '../../lib/engine/store/store.ts'
 import { keyOf, publish } from './store.ts'
@@ -23,6 +23,21 @@ switch (action) {
     break
   case 'gc':
     say(String((await store.gc()).evicted.length))
+    break
+  case 'carry':
+    // Adds a line to what the runs before left.
+    await store.carry(
+      label,
+      { stage: 'save', onWait: (holder) => say(`waiting for ${holder}`) },
+      async (folder) => {
+        say('carrying')
+        appendFileSync(join(folder, 'lines'), `line\n`)
+        if (labels[1] === 'hold') await told()
+      },
+    )
+    break
+  case 'memo':
+    await (await store.memo()).put(label, Buffer.from(`memo of ${label}`))
     break
   case 'lock': {
     const lock = await store.lock(

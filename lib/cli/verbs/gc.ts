@@ -14,10 +14,12 @@ export async function gc(session: Session, { json, ...options }: GcVerbOptions):
   const stages = new Set(report.evicted.map((object) => object.name))
   const verb = options.dryRun ? 'would free' : 'freed'
   const slower = stages.size > 0 ? `; ${[...stages].sort().join(', ')} will run again when needed` : ''
-  const kept = `${report.kept.objects} objects of ${formatBytes(report.kept.bytes)} stay`
+  const { caches, kept } = report
+  const freed = `${formatBytes(report.bytes)} in ${report.evicted.length} objects and ${caches.dropped} cache entries`
+  const stay = `${kept.objects} objects of ${formatBytes(kept.bytes)} and ${caches.kept} cache entries of ${formatBytes(caches.keptBytes)} stay`
   session.emit({
     type: 'answer',
-    text: `${verb} ${formatBytes(report.bytes)} in ${report.evicted.length} objects${slower}; ${kept}`,
+    text: `${verb} ${freed}${slower}; ${stay}`,
     data: report,
   })
 }

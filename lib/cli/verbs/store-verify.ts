@@ -1,4 +1,4 @@
-/** `store verify`: reads every object and compares it with its digest. */
+/** `store verify`: reads every object and memo entry and compares it with its digest. */
 import { join } from 'node:path'
 import { moveDatabaseAway } from '../../engine/store/sqlite.ts'
 import { FleetsieError } from '../../errors.ts'
@@ -16,11 +16,12 @@ export async function storeVerify(
     const text = `${path}: ${problem}${repaired ? ' (repaired)' : ''}`
     session.emit({ type: 'answer', text, data: { path, problem, repaired } })
   }
-  const text = `${report.objects} objects of ${formatBytes(report.bytes)} read, ${report.problems.length} problems`
+  const entries = `${report.objects} objects and ${report.memoEntries} memo entries`
+  const text = `${entries} of ${formatBytes(report.bytes)} read, ${report.problems.length} problems`
   session.emit({
     type: 'answer',
     text,
-    data: { objects: report.objects, bytes: report.bytes, ok: report.ok },
+    data: { objects: report.objects, memoEntries: report.memoEntries, bytes: report.bytes, ok: report.ok },
   })
   if (!report.ok) {
     const database = report.problems.some(({ path }) => path === join(store.folder, 'db.sqlite'))

@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs'
 import type { Digest } from '../stage.ts'
 import { tracePoint } from '../trace.ts'
+import { type Cache, dropCache, listCaches, sumBytes } from './caches.ts'
+import { sweepCarried } from './carried.ts'
 import { evict, unkept } from './evict.ts'
 import type { Parts } from './parts.ts'
 import { pruneRecords } from './prune.ts'
@@ -12,6 +14,9 @@ import type { Eviction, EvictionReason, GcOptions, GcReport } from './types.ts'
 
 /** What one attempt to go on after a full disk frees at least. */
 const leastRoom = 64 * 1024 * 1024
+
+/** How long carried folders and memo entries stay unused. */
+const cacheAge = 7 * 24 * 60 * 60 * 1000
 
 interface Candidate {
   digest: Digest
@@ -26,20 +31,26 @@ export async function collectGarbage(
   options: GcOptions,
   signal?: AbortSignal,
 ): Promise<GcReport> {
-  if (options.dryRun) return report(parts, choose(parts, options))
+  if (options.dryRun) {
+    const { caches, objects } = choose(parts, options)
+    return report(parts, objects, caches)
+  }
   freeReserve(parts.layout)
   await sweepDead(parts)
   await sweepHalves(parts)
+  await sweepCarried(parts)
   dropStaleRoots(parts)
   const evicted: Eviction[] = []
-  for (const eviction of choose(parts, options)) {
+  const chosen = choose(parts, options)
+  const dropped = await dropCaches(parts, chosen.caches, 'unused', () => signal?.aborted ?? false)
+  for (const eviction of chosen.objects) {
     if (signal?.aborted) break
     if (await drop(parts, eviction)) evicted.push(eviction)
   }
   if (!signal?.aborted) await pruneRecords(parts)
   parts.sql.pragma('wal_checkpoint(TRUNCATE)')
   reserve(parts.layout)
-  return report(parts, evicted)
+  return report(parts, evicted, dropped)
 }
 
 /** When less than `minFree` is left, evicts until twice that is free, so that the next output has room as well. */
@@ -57,8 +68,8 @@ export async function makeRoomFor<T>(parts: Parts, work: () => Promise<T>): Prom
     } catch (error) {
       if (!isDiskFull(error)) throw error
       const enough = Math.max(2 * parts.minFree, 2 * freeBytes(parts.layout.folder), leastRoom)
-      const { evicted } = await makeRoom(parts, enough)
-      if (evicted.length === 0) throw error
+      const { evicted, caches } = await makeRoom(parts, enough)
+      if (evicted.length + caches.dropped === 0) throw error
     }
   }
 }
@@ -67,17 +78,20 @@ export async function makeRoomFor<T>(parts: Parts, work: () => Promise<T>): Prom
 async function makeRoom(parts: Parts, enough: number): Promise<GcReport> {
   freeReserve(parts.layout)
   await sweepDead(parts)
+  await sweepCarried(parts)
+  const roomy = (): boolean => freeBytes(parts.layout.folder) >= enough
   const evicted: Eviction[] = []
+  const dropped = await dropCaches(parts, listCaches(parts), 'disk-full', roomy)
   for (const candidate of candidates(parts)) {
-    if (freeBytes(parts.layout.folder) >= enough) break
+    if (roomy()) break
     const eviction = evictionOf(candidate, 'disk-full')
     if (await drop(parts, eviction)) evicted.push(eviction)
   }
   reserve(parts.layout)
-  return report(parts, evicted)
+  return report(parts, evicted, dropped)
 }
 
-function choose(parts: Parts, options: GcOptions): Eviction[] {
+function choose(parts: Parts, options: GcOptions): { caches: Cache[]; objects: Eviction[] } {
   const { maxSize, maxAge, keepLast } = options
   const unlimited = maxSize === undefined && maxAge === undefined && keepLast === undefined
   const youngest = maxAge === undefined ? Number.POSITIVE_INFINITY : Date.now() - maxAge
@@ -91,14 +105,19 @@ function choose(parts: Parts, options: GcOptions): Eviction[] {
     if (limited && !kept) chosen.push(evictionOf(candidate, reason))
     else rest.push(candidate)
   }
-  if (maxSize === undefined) return chosen
-  let total = sumAll(parts).bytes - chosen.reduce((sum, { bytes }) => sum + bytes, 0)
-  for (const candidate of rest) {
-    if (total <= maxSize) break
-    total -= candidate.bytes
-    chosen.push(evictionOf(candidate, 'max-size'))
+  const caches = listCaches(parts)
+  const longUnused = Date.now() - (maxAge ?? (maxSize === undefined ? cacheAge : Number.POSITIVE_INFINITY))
+  let spare = caches.filter(({ lastUsed }) => lastUsed <= longUnused).length
+  if (maxSize !== undefined) {
+    let total = sumAll(parts).bytes - sumBytes(chosen) + sumBytes(caches.slice(spare))
+    for (; total > maxSize && spare < caches.length; spare++) total -= caches[spare]!.bytes
+    for (const candidate of rest) {
+      if (total <= maxSize) break
+      total -= candidate.bytes
+      chosen.push(evictionOf(candidate, 'max-size'))
+    }
   }
-  return chosen
+  return { caches: caches.slice(0, spare), objects: chosen }
 }
 
 /** Least recently used first. The transaction that evicts one asks again whether it may. */
@@ -129,6 +148,25 @@ async function drop(parts: Parts, { digest, bytes, reason }: Eviction): Promise<
   return true
 }
 
+/** Drops these until `enough` says so. Answers those that went. */
+async function dropCaches(
+  parts: Parts,
+  caches: readonly Cache[],
+  reason: string,
+  enough: () => boolean,
+): Promise<Cache[]> {
+  const dropped: Cache[] = []
+  for (const cache of caches) {
+    if (enough()) break
+    if (await dropCache(parts, cache)) dropped.push(cache)
+  }
+  if (dropped.length > 0) {
+    const object = `${dropped.length} cache entries`
+    parts.emit({ type: 'evicted', object, bytes: sumBytes(dropped), reason })
+  }
+  return dropped
+}
+
 // Whoever deletes the folder of a pipeline needs its results no longer.
 function dropStaleRoots({ sql }: Parts): void {
   for (const { folder } of sql.all<{ folder: string }>('SELECT DISTINCT folder FROM roots')) {
@@ -146,20 +184,25 @@ function sumAll({ sql }: Parts): { objects: number; bytes: number } {
   ) as { objects: number; bytes: number }
 }
 
-function report(parts: Parts, evicted: Eviction[]): GcReport {
+function report(parts: Parts, evicted: readonly Eviction[], dropped: readonly Cache[]): GcReport {
   const { sql } = parts
   const count = (table: 'roots' | 'leases'): number =>
     sql.get<{ n: number }>(`SELECT count(*) AS n FROM objects WHERE digest IN (SELECT digest FROM ${table})`)
       ?.n ?? 0
-  const bytes = evicted.reduce((sum, eviction) => sum + eviction.bytes, 0)
   // After a dry run, what would go is still there.
   const all = sumAll(parts)
   const gone = evicted.filter(({ digest }) => sql.get('SELECT 1 FROM objects WHERE digest = ?', digest))
-  const kept = {
-    objects: all.objects - gone.length,
-    bytes: all.bytes - gone.reduce((sum, eviction) => sum + eviction.bytes, 0),
-    rooted: count('roots'),
-    inUse: count('leases'),
+  const ids = new Set(dropped.map(({ id }) => id))
+  const left = listCaches(parts).filter(({ id }) => !ids.has(id))
+  return {
+    evicted: [...evicted],
+    bytes: sumBytes(evicted) + sumBytes(dropped),
+    caches: { dropped: dropped.length, kept: left.length, keptBytes: sumBytes(left) },
+    kept: {
+      objects: all.objects - gone.length,
+      bytes: all.bytes - sumBytes(gone),
+      rooted: count('roots'),
+      inUse: count('leases'),
+    },
   }
-  return { evicted, bytes, kept }
 }

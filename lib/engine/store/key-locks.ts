@@ -1,8 +1,7 @@
-/** One lock for each key, across processes: two builds of one key wait for each other. */
+/** One lock for each key or other name, across processes: two builds of one key wait for each other. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FleetsieError } from '../../errors.ts'
-import type { Key } from '../stage.ts'
 import { tryFileLock } from './file-lock.ts'
 import type { Parts } from './parts.ts'
 import type { KeyLock } from './types.ts'
@@ -12,7 +11,7 @@ const longestPollMs = 250
 
 export async function lockKey(
   parts: Parts,
-  key: Key,
+  key: string,
   onWait: (holder: string) => void,
   signal: AbortSignal | undefined,
   stage: string | undefined,
@@ -33,7 +32,7 @@ export async function lockKey(
 }
 
 // The row only tells others whom they wait for; the file is the lock.
-function hold(parts: Parts, key: Key, stage: string | undefined, release: () => void): KeyLock {
+function hold(parts: Parts, key: string, stage: string | undefined, release: () => void): KeyLock {
   const { sql, presence } = parts
   try {
     presence.ensure()
@@ -63,7 +62,7 @@ function hold(parts: Parts, key: Key, stage: string | undefined, release: () => 
   }
 }
 
-function holderOf({ sql }: Parts, key: Key): { who: string; text: string } | undefined {
+function holderOf({ sql }: Parts, key: string): { who: string; text: string } | undefined {
   const row = sql.get<{ process: string; pid: number; stage: string | null; since: number }>(
     'SELECT process, pid, stage, since FROM holders WHERE key = ?',
     key,

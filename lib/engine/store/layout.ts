@@ -3,6 +3,7 @@ import {
   chmodSync,
   closeSync,
   lchownSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -16,7 +17,7 @@ import { FleetsieError } from '../../errors.ts'
 import { notWritable } from './sqlite.ts'
 import { newerStore, storeVersion } from './version.ts'
 
-const folders = ['objects', 'stage', 'locks', 'leases', 'logs'] as const
+const folders = ['objects', 'stage', 'carried', 'memo', 'locks', 'leases', 'logs'] as const
 const tag = `Signature: 8a477f597d28d172789f06886806bc55
 # A store of fleetsie. All in here can be made again.
 # See https://bford.info/cachedir/
@@ -26,6 +27,8 @@ export class Layout {
   readonly folder: string
   readonly objects: string
   readonly stage: string
+  readonly carried: string
+  readonly memo: string
   readonly locks: string
   readonly leases: string
   readonly logs: string
@@ -38,6 +41,8 @@ export class Layout {
     this.folder = resolve(folder)
     this.objects = join(this.folder, 'objects')
     this.stage = join(this.folder, 'stage')
+    this.carried = join(this.folder, 'carried')
+    this.memo = join(this.folder, 'memo')
     this.locks = join(this.folder, 'locks')
     this.leases = join(this.folder, 'leases')
     this.logs = join(this.folder, 'logs')
@@ -48,6 +53,14 @@ export class Layout {
   /** Gives what root made under sudo to the store's owner, who must be able to use it and throw it away. */
   own(path: string): void {
     if (this.#owner) lchownSync(path, this.#owner.uid, this.#owner.gid)
+  }
+
+  /** As `own`, for a folder and all that is in it. */
+  ownTree(path: string): void {
+    if (!this.#owner) return
+    this.own(path)
+    if (!lstatSync(path).isDirectory()) return
+    for (const name of readdirSync(path)) this.ownTree(join(path, name))
   }
 
   /** Makes a folder below the store. */
@@ -117,12 +130,12 @@ export class Layout {
     return true
   }
 
-  // The sweep removes what it does not know below objects/ and stage/: that must never be somebody's own folder.
+  // The store removes what it does not know below its folders: that must never be somebody's own folder.
   #checkEmpty(): void {
     const ours =
-      /^(objects|stage|locks|leases|logs|CACHEDIR\.TAG|reserved|(db\.sqlite|CACHEDIR\.TAG|version).*)$/
+      /^(objects|stage|carried|memo|locks|leases|logs|CACHEDIR\.TAG|reserved|(db\.sqlite|CACHEDIR\.TAG|version).*)$/
     const strange = readdirSync(this.folder).filter((name) => !ours.test(name))
-    const full = (['objects', 'stage'] as const).filter((name) => !isEmpty(this[name]))
+    const full = (['objects', 'stage', 'carried', 'memo'] as const).filter((name) => !isEmpty(this[name]))
     if (strange.length === 0 && full.length === 0) return
     throw new FleetsieError(
       'E_UNSAFE',

@@ -5,7 +5,8 @@
  */
 import { FleetsieError } from '../../errors.ts'
 import type { Manifest } from '../manifest.ts'
-import type { Deployed, Digest, Key } from '../stage.ts'
+import type { Deployed, Digest, Key, Memo } from '../stage.ts'
+import type { Carrier } from './carried.ts'
 import { lockKey } from './key-locks.ts'
 import { Layout } from './layout.ts'
 import { Objects } from './objects.ts'
@@ -236,6 +237,18 @@ export class Store {
 
   removeRoot(name: string): boolean {
     return !this.#parts.readOnly && records.removeRoot(this.#parts, name)
+  }
+
+  /** Calls `use` with the folder kept under `id`, which nobody else holds meanwhile. See BuildContext.carry. */
+  async carry<T>(id: string, carrier: Carrier, use: (folder: string) => Promise<T>): Promise<T> {
+    const { carry } = await import('./carried.ts')
+    return carry(this.#parts, id, carrier, use)
+  }
+
+  /** The memo that all stages share. */
+  async memo(): Promise<Memo> {
+    const { openMemo } = await import('./memo.ts')
+    return openMemo(this.#parts)
   }
 
   /** Evicts what no limit, root or live process keeps. */

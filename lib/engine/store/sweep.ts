@@ -11,7 +11,10 @@ import { removeTree } from './remove.ts'
 
 /** A few directory reads when nobody died. When somebody did, rows and folders are compared as well. */
 export async function sweepAtOpen(parts: Parts): Promise<void> {
-  if (await sweepDead(parts)) await sweepHalves(parts)
+  if (!(await sweepDead(parts))) return
+  await sweepHalves(parts)
+  const { sweepCarried } = await import('./carried.ts')
+  await sweepCarried(parts)
 }
 
 /** Answers whether a process died here without closing the store. */

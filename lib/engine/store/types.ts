@@ -104,9 +104,11 @@ export interface Root {
 /**
  * What gc keeps. An object goes when `maxAge` or `keepLast` is given and neither of those given keeps it; then the
  * least recently used go until `maxSize` holds. Without any limit, all goes that is neither rooted nor in use.
+ * Carried folders and memo entries go when unused for longer than `maxAge` (7 days, unless `maxSize` alone is given),
+ * and before any object where `maxSize` or a full disk asks for room.
  */
 export interface GcOptions {
-  /** Bytes that all objects together may take. */
+  /** Bytes that all objects, carried folders and memo entries together may take. */
   maxSize?: number
   /** Milliseconds since the last use. */
   maxAge?: number
@@ -127,9 +129,11 @@ export interface Eviction {
 
 export interface GcReport {
   evicted: Eviction[]
-  /** Bytes freed, or that would be. */
+  /** Bytes freed, or that would be: those of `caches`, too. */
   bytes: number
-  /** What stays. */
+  /** Carried folders and memo entries. */
+  caches: { dropped: number; kept: number; keptBytes: number }
+  /** The objects that stay. */
   kept: { objects: number; bytes: number; rooted: number; inUse: number }
 }
 
@@ -143,6 +147,8 @@ export interface VerifyProblem {
 
 export interface VerifyReport {
   objects: number
+  memoEntries: number
+  /** Of both. */
   bytes: number
   problems: VerifyProblem[]
   /** True when nothing is wrong, or all has been repaired. */

@@ -1,11 +1,13 @@
-/** Compares every object with its listing, byte for byte, and the database with the disk. */
+/** Compares every object with its listing, every memo entry with its sum, and the database with the disk. */
 import type { Stats } from 'node:fs'
-import { lstat, open, readFile, stat } from 'node:fs/promises'
+import { lstat, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Digest } from '../stage.ts'
+import { memoIds } from './caches.ts'
 import { evict } from './evict.ts'
 import { hashLike } from './hash.ts'
 import { digestOf, type Found, type Listing, type ListingEntry, scan } from './listing.ts'
+import { memoPath, readEntry } from './memo.ts'
 import type { Parts } from './parts.ts'
 import { removeTree } from './remove.ts'
 import { missingFolders, orphans, sweepHalves } from './sweep.ts'
@@ -47,7 +49,20 @@ export async function verifyStore(
       repaired: repair,
     })
   }
-  return { objects, bytes, problems, ok: problems.every(({ repaired }) => repaired) }
+  let memoEntries = 0
+  for (const id of memoIds(parts)) {
+    signal?.throwIfAborted()
+    const path = memoPath(parts, id)
+    const content = readEntry(path, id)
+    if (content === undefined) continue
+    memoEntries += 1
+    if (content !== 'damaged') bytes += content.length
+    else {
+      if (repair) await rm(path, { force: true, recursive: true })
+      problems.push({ path, problem: 'has another content', repaired: repair })
+    }
+  }
+  return { objects, memoEntries, bytes, problems, ok: problems.every(({ repaired }) => repaired) }
 }
 
 function checkDatabase({ sql, layout }: Parts): VerifyProblem[] {

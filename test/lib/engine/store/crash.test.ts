@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type TracePoint, tracePoints } from '../../../../lib/engine/trace.ts'
@@ -9,11 +9,12 @@ import { startStoreProcess } from '../../../helpers/store-processes.ts'
 interface Crash {
   point: TracePoint
   action: string[]
-  /** A process that was killed there before. */
-  after?: TracePoint
+  /** A process that was killed before. */
+  after?: { point: TracePoint; action: string[] }
 }
 
 const publishing = ['publish', 'new']
+const carrying = ['carry', 'place']
 const crashes: Crash[] = [
   { point: 'workspace.made', action: publishing },
   { point: 'publish.normalised', action: publishing },
@@ -23,13 +24,19 @@ const crashes: Crash[] = [
   { point: 'publish.registered', action: publishing },
   { point: 'publish.committed', action: publishing },
   { point: 'publish.logged', action: publishing },
+  { point: 'carry.began', action: carrying },
+  { point: 'carry.used', action: carrying },
+  { point: 'carry.ended', action: carrying },
+  { point: 'memo.written', action: ['memo', 'kept'] },
+  { point: 'memo.kept', action: ['memo', 'kept'] },
+  { point: 'gc.uncarried', action: ['open'], after: { point: 'carry.began', action: carrying } },
   { point: 'gc.began', action: ['gc'] },
   { point: 'gc.registered', action: ['gc'] },
   { point: 'gc.renamed', action: ['gc'] },
   { point: 'gc.committed', action: ['gc'] },
   { point: 'gc.deleted', action: ['gc'] },
-  { point: 'sweep.dead', action: ['open'], after: 'publish.synced' },
-  { point: 'sweep.orphan', action: ['open'], after: 'publish.renamed' },
+  { point: 'sweep.dead', action: ['open'], after: { point: 'publish.synced', action: publishing } },
+  { point: 'sweep.orphan', action: ['open'], after: { point: 'publish.renamed', action: publishing } },
 ]
 
 test('every named point is tried', () => {
@@ -48,7 +55,7 @@ test('after kill -9 at', { concurrency: 2 }, async (t) => {
       const { store: before } = await openStore(t, folder)
       await publish(before, 'old', { files: { old: 'old' } })
       await before.close()
-      if (after) await killed(folder, publishing, after)
+      if (after) await killed(folder, after.action, after.point)
       await killed(folder, action, point)
 
       const { store, events } = await openStore(t, folder)
@@ -57,6 +64,12 @@ test('after kill -9 at', { concurrency: 2 }, async (t) => {
       const alive = readdirSync(join(folder, 'leases')).filter((name) => !name.startsWith(`${process.pid}-`))
       assert.deepEqual(alive, [], 'nobody else is taken for alive')
       assert.deepEqual(events, [])
+      const lines = await store.carry('place', { stage: 'save', onWait: () => {} }, async (folder) =>
+        existsSync(join(folder, 'lines')) ? readFileSync(join(folder, 'lines'), 'utf8') : '',
+      )
+      assert.equal(lines, point === 'carry.ended' ? 'line\n' : '', 'only a whole folder is carried on')
+      const kept = await (await store.memo()).get('kept')
+      assert.equal(kept?.toString(), point === 'memo.kept' ? 'memo of kept' : undefined)
       const { digest } = await publish(store, 'new', { files: { 'deep/file': 'new', link: 'x' } })
       assert.equal(store.lookup(keyOf('new'))?.digest, digest)
       if (action[0] !== 'gc') assert.ok(store.lookup(keyOf('old')), 'what was there is still there')

@@ -319,6 +319,7 @@ test('closing takes workspaces and leases away, and may be done twice', async (t
   assert.deepEqual(readdirSync(join(folder, 'stage')), [])
   assert.deepEqual(readdirSync(join(folder, 'leases')), [])
   assert.deepEqual(readdirSync(folder).sort(), [
-    ...['CACHEDIR.TAG', 'db.sqlite', 'leases', 'locks', 'logs', 'objects', 'reserved', 'stage', 'version'],
+    ...['CACHEDIR.TAG', 'carried', 'db.sqlite', 'leases', 'locks', 'logs', 'memo', 'objects', 'reserved'],
+    ...['stage', 'version'],
   ])
 })

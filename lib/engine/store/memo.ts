@@ -1,0 +1,134 @@
+/**
+ * Small results that stages keep by key: memo/xx/<sha256 of the key>, each a magic, a sum and the content. Nothing is
+ * synced: the sum tells what a power cut, a full disk or a bad disk left. sha256 is the quickest of the sums that
+ * rule out a mistake: 1.8 GB/s here, against 1.0 of blake2b.
+ */
+import { createHash } from 'node:crypto'
+import {
+  closeSync,
+  fstatSync,
+  futimesSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Memo } from '../stage.ts'
+import { tracePoint } from '../trace.ts'
+import type { Parts } from './parts.ts'
+import { writing } from './writing.ts'
+
+const magic = Buffer.from('FLSMEMO1')
+const header = magic.length + 32
+const largest = 64 * 1024 * 1024
+const hour = 60 * 60 * 1000
+
+/** A memo over the store. Of damaged entries it tells once. */
+export function openMemo(parts: Parts): Memo {
+  let told = false
+  const warn = (path: string): void => {
+    if (told) return
+    told = true
+    const message = `a result kept in ${path} was damaged; it is dropped and made again`
+    parts.emit({ type: 'warning', message })
+  }
+  return {
+    get: async (key) => {
+      const id = idOf(key)
+      const path = memoPath(parts, id)
+      const entry = readEntry(path, id)
+      if (entry !== 'damaged') return entry
+      try {
+        rmSync(path, { force: true })
+      } catch {
+        // What is put next takes its place.
+      }
+      warn(path)
+      return undefined
+    },
+    put: async (key, bytes) => {
+      if (bytes.length <= largest) await writing(parts.layout, async () => write(parts, idOf(key), bytes))
+    },
+  }
+}
+
+export function memoPath({ layout }: Pick<Parts, 'layout'>, id: string): string {
+  return join(layout.memo, id.slice(0, 2), id)
+}
+
+/** The content of an entry that is whole; undefined when there is none that can be read. Marks it as used. */
+export function readEntry(path: string, id: string): Buffer | 'damaged' | undefined {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch {
+    return undefined
+  }
+  try {
+    const { size, mtimeMs } = fstatSync(fd)
+    if (size < header || size > header + largest) return 'damaged'
+    const bytes = Buffer.allocUnsafeSlow(size)
+    for (let at = 0; at < size; ) {
+      const read = readSync(fd, bytes, at, size - at, at)
+      if (read === 0) return 'damaged'
+      at += read
+    }
+    const content = bytes.subarray(header)
+    const whole =
+      magic.equals(bytes.subarray(0, magic.length)) &&
+      sumOf(id, content).equals(bytes.subarray(magic.length, header))
+    if (!whole) return 'damaged'
+    touch(fd, mtimeMs)
+    return content
+  } catch {
+    // A disk that cannot read it has damaged it.
+    return 'damaged'
+  } finally {
+    closeSync(fd)
+  }
+}
+
+// For gc, which need not know more exactly. Who only reads somebody else's store may not.
+function touch(fd: number, mtimeMs: number): void {
+  const now = Date.now()
+  if (now - mtimeMs < hour) return
+  try {
+    futimesSync(fd, now / 1000, now / 1000)
+  } catch {}
+}
+
+function write(parts: Parts, id: string, bytes: Uint8Array): void {
+  const { layout, presence } = parts
+  const path = memoPath(parts, id)
+  // Below stage/, where the next process finds what a dead one left.
+  const temporary = presence.stageFolder()
+  try {
+    const fd = openSync(temporary, 'wx', 0o644)
+    try {
+      writeFileSync(fd, Buffer.concat([magic, sumOf(id, bytes)]))
+      writeFileSync(fd, bytes)
+    } finally {
+      closeSync(fd)
+    }
+    layout.own(temporary)
+    layout.makeFolder(dirname(path))
+    tracePoint('memo.written')
+    renameSync(temporary, path)
+    tracePoint('memo.kept')
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    const code = String((error as NodeJS.ErrnoException).code)
+    if (!['ENOSPC', 'EDQUOT', 'EROFS'].includes(code)) throw error
+  }
+}
+
+function idOf(key: string): string {
+  return createHash('sha256').update(key).digest('hex')
+}
+
+// With the name, so that an entry in another's place is no entry.
+function sumOf(id: string, content: Uint8Array): Buffer {
+  return createHash('sha256').update(id).update(content).digest()
+}
