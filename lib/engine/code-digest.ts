@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { FleetsieError } from '../errors.ts'
 import { sha256Hex } from './canonical.ts'
 import { importSpecifiers } from './imports.ts'
+import type { Manifest } from './manifest.ts'
 import { isLinked, packageIdentity, packageName, subpathTarget } from './packages.ts'
 
 /** One source: its sha256, the sources that it imports (module ids), and packages as name → version (see packages.ts). */
@@ -78,6 +79,15 @@ function moduleId(path: string, projectRoot: string): string {
     file: path,
     hint: `keep it below ${projectRoot}, next to pipeline.ts`,
   })
+}
+
+/** The first file of a module's code that is not what a key's manifest was made of. */
+export function editedSince(manifest: Manifest, moduleUrl: string, projectRoot: string): string | undefined {
+  // The code is not in the key of a fixed output.
+  if (manifest['output'] !== undefined) return undefined
+  const now = codeDigests(moduleUrl, projectRoot)
+  const name = Object.keys(now).find((name) => name.startsWith('code.') && now[name] !== manifest[name])
+  return name?.slice('code.'.length) ?? editedCode(codeFiles(moduleUrl, projectRoot))
 }
 
 const remembered = new Map<string, { stamp: string; facts: SourceFacts }>()

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { BuildOptions } from './build-options.ts'
+import { editedSince } from './code-digest.ts'
 import { firstDifference } from './difference.ts'
 import { replaceInputs } from './graph.ts'
 import { type Kept, keptInStore, nothingKept } from './kept.ts'
@@ -33,6 +34,14 @@ export async function runStage(options: BuildOptions, node: Node, work: Work): P
       ? await keptInStore(options, node, work.manifest)
       : nothingKept(workspace.folder)
     const declared = await execute(options, node, work, workspace, kept)
+    const edited = editedSince(work.manifest, node.derivation.stage.module, options.cwd)
+    // It may have been loaded before or after: nobody knows whose result this is.
+    if (edited !== undefined) {
+      throw new FleetsieError('E_INPUT', `the code of ${node.name} was edited while it ran`, {
+        file: edited,
+        hint: 'build again',
+      })
+    }
     return options.store.publish({
       workspace,
       key: work.key,
