@@ -12,7 +12,7 @@ import type { Manifest } from './manifest.ts'
 import { inputNames, type Node, type Nodes } from './nodes.ts'
 import { Pools } from './pool.ts'
 import { compareRebuild, runStage, type Work } from './run-stage.ts'
-import type { Derivation, Digest, Key, SourceHost } from './stage.ts'
+import type { Derivation, Digest, Key, Source, SourceHost } from './stage.ts'
 import type { RecordedRun, StoredObject } from './store/types.ts'
 import { substitute } from './substitute.ts'
 
@@ -271,6 +271,12 @@ export class Build {
     })
     this.facts.set(derivation, promise)
     return promise
+  }
+
+  /** The files outside the store that stages read, of those whose key was asked for; a broken stage has none. */
+  async sources(): Promise<Source[]> {
+    const facts = await Promise.allSettled(this.facts.values())
+    return facts.flatMap((result) => (result.status === 'fulfilled' ? result.value.sources : []))
   }
 
   /** The key over inputs' definition keys: names the output before anything is built. */

@@ -8,14 +8,22 @@ import { nodesOf } from './nodes.ts'
 import type { Derivation } from './stage.ts'
 import type { Store } from './store/store.ts'
 
-/** Makes a target's artifacts and answers which they are. Several targets of one build may run at once. */
-export async function buildTarget(build: Build, name: string, root: Derivation): Promise<Artifact[]> {
+/**
+ * Makes a target's artifacts and answers which they are. Several targets of one build may run at once. `end` is where to
+ * stop, one of the target's derivations; what a complete build left is kept from gc all the same.
+ */
+export async function buildTarget(
+  build: Build,
+  name: string,
+  root: Derivation,
+  end = root,
+): Promise<Artifact[]> {
   const nodes = nodesOf(name, root)
   const { store, cwd } = build.options
   try {
-    if (root.stage.kind === 'deploy') return await deploy(build, nodes, root)
-    const object = await build.realise(nodes, root)
-    store.setRoot(build.targetId(name), [object.digest], cwd)
+    if (end.stage.kind === 'deploy') return await deploy(build, nodes, end)
+    const object = await build.realise(nodes, end)
+    if (end === root) store.setRoot(build.targetId(name), [object.digest], cwd)
     return await listArtifacts(store, object.path)
   } finally {
     build.tellUnneeded(nodes)
