@@ -129,7 +129,8 @@ async function dropOldest(parts: Parts): Promise<void> {
   const used = (id: string): number =>
     statSync(join(parts.layout.carried, id), { throwIfNoEntry: false })?.mtimeMs ?? 0
   const known = carriedIds(parts).sort((a, b) => used(a) - used(b))
-  for (const id of known.slice(0, Math.max(0, known.length + 1 - mostCarried))) await dropCarried(parts, id)
+  let surplus = known.length + 1 - mostCarried
+  for (const id of known) if (surplus > 0 && (await dropCarried(parts, id))) surplus -= 1
 }
 
 // Aside first: a removal that is cut short leaves no half of it here. What cannot be removed is told at the end.

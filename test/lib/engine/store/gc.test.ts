@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, rmdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Store } from '../../../../lib/engine/store/store.ts'
 import type { EvictionReason, GcOptions } from '../../../../lib/engine/store/types.ts'
 import { onTracePoint } from '../../../../lib/engine/trace.ts'
-import { keyOf, openStore, publish, temporaryFolder } from '../../../helpers/store.ts'
+import { needsRoot } from '../../../helpers/needs.ts'
+import { atEnd, keyOf, openStore, publish, temporaryFolder } from '../../../helpers/store.ts'
 import { startStoreProcess } from '../../../helpers/store-processes.ts'
 
 const kib = (n: number): Buffer => Buffer.alloc(n * 1024, 'x')
@@ -163,4 +165,92 @@ test('the reserve is back after gc', async (t) => {
   const { store } = await openStore(t)
   await store.gc()
   assert.ok(existsSync(join(store.folder, 'reserved')))
+})
+
+/** Two memo entries and a carried folder, each of 64 KiB and a bit, unused for 9, 5 and 1 days. */
+async function withCaches(t: TestContext) {
+  const { store, events } = await openStore(t)
+  const memo = await store.memo()
+  await memo.put('old', kib(64))
+  const [old] = filesIn(join(store.folder, 'memo'))
+  await memo.put('young', kib(64))
+  const young = filesIn(join(store.folder, 'memo')).find((file) => file !== old)
+  const carrier = { stage: 'save', onWait: () => {} }
+  await store.carry('place', carrier, async (folder) => writeFileSync(join(folder, 'file'), kib(64)))
+  const now = Date.now() / 1000
+  utimesSync(old!, now - 9 * 86400, now - 9 * 86400)
+  utimesSync(join(store.folder, 'carried/place'), now - 5 * 86400, now - 5 * 86400)
+  utimesSync(young!, now - 86400, now - 86400)
+  await publish(store, 'object', { files: { x: kib(64) } })
+  store.releaseLeases()
+  const left = (): string[] => [
+    ...filesIn(join(store.folder, 'memo')).map((file) => (file === old ? 'old' : 'young')),
+    ...readdirSync(join(store.folder, 'carried')),
+    ...(store.lookup(keyOf('object')) ? ['object'] : []),
+  ]
+  return { store, events, carrier, left: () => left().sort() }
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) =>
+    readdirSync(join(folder, name)).map((id) => join(folder, name, id)),
+  )
+}
+
+const cacheLimits: { title: string; options: GcOptions; left: string[] }[] = [
+  { title: 'without a limit, what was used in a week', options: {}, left: ['place', 'young'] },
+  { title: 'by another age', options: { maxAge: 3 * day }, left: ['object', 'young'] },
+  { title: 'under a size, the latest used', options: { maxSize: 150 * 1024 }, left: ['object', 'young'] },
+  { title: 'no object less, as long as caches make room', options: { maxSize: 70 * 1024 }, left: ['object'] },
+  { title: 'nothing at no size', options: { maxSize: 0 }, left: [] },
+  {
+    title: 'all within a size that holds',
+    options: { maxSize: 2 ** 30 },
+    left: ['object', 'old', 'place', 'young'],
+  },
+]
+
+for (const { title, options, left } of cacheLimits) {
+  test(`gc keeps of carried folders and memo: ${title}`, async (t) => {
+    const caches = await withCaches(t)
+    const would = await caches.store.gc({ ...options, dryRun: true })
+    const report = await caches.store.gc(options)
+    assert.deepEqual(report, would)
+    assert.deepEqual(caches.left(), left)
+    const kept = left.filter((name) => name !== 'object').length
+    assert.deepEqual([report.caches.kept, report.caches.dropped], [kept, 3 - kept])
+    assert.ok(
+      report.bytes >= (4 - left.length) * 64 * 1024 && report.bytes < (4 - left.length + 1) * 64 * 1024,
+    )
+    assert.ok(report.caches.keptBytes >= kept * 64 * 1024)
+  })
+}
+
+test('a carried folder that is held stays, here and to other processes', async (t) => {
+  const { store, carrier, left } = await withCaches(t)
+  await store.carry('place', carrier, async () => {
+    assert.equal((await store.gc({ maxSize: 0 })).caches.dropped, 2)
+    assert.equal((await startStoreProcess([store.folder, 'gc']).end()).code, 0)
+    assert.deepEqual(left(), ['place'])
+  })
+  assert.equal((await store.gc({ maxSize: 0 })).caches.dropped, 1)
+})
+
+test('a full disk takes carried folders and memo before objects, least recently used first', {
+  skip: needsRoot,
+}, async (t) => {
+  const folder = join(temporaryFolder(t), 'store')
+  mkdirSync(folder)
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'fleetsie-test', folder])
+  atEnd(t, async () => void execFileSync('umount', [folder]))
+  const { store, events } = await openStore(t, folder, { minFree: 2 * 1024 * 1024 })
+  await publish(store, 'object', { files: { x: kib(512) } })
+  store.releaseLeases()
+  const memo = await store.memo()
+  for (let i = 0; i < 80; i++) await memo.put(`${i}`, kib(100))
+  await publish(store, 'next', { files: { x: kib(1024) } })
+  assert.ok(store.lookup(keyOf('object')) && store.lookup(keyOf('next')))
+  assert.equal(await memo.get('0'), undefined)
+  assert.ok(await memo.get('60'))
+  assert.match(JSON.stringify(events), /"\d+ cache entries".*"disk-full"/)
 })
