@@ -28,7 +28,9 @@ const options = v.strictObject({
         devices: v.exactOptional(v.array(v.string())),
       }),
     ),
-    v.description('what the Raspberry Pi Imager shows, and where the files will be published'),
+    v.description(
+      'makes `.imager.json`: what the Raspberry Pi Imager shows, and where the files will be published',
+    ),
   ),
 })
 export const save = stage({
@@ -48,9 +50,14 @@ When the layers do not fit, the error says how much is missing; \`grow\` enlarge
 
 Times that a layer does not give are SOURCE_DATE_EPOCH, else the time at which the stock filesystem was last written.
 
+An edit costs what it touches: the raw image that the layers are applied to is kept between runs and put back to the
+stock's bytes after each, only what they wrote is compared, and sums of the block map are computed where content is new.
+The result is the one of a build from nothing, byte for byte.
+
 The output: \`NAME_fleetsie.img.xz\`, \`.img.bmap\` (bmaptool), \`.spdx.json\` (SPDX 2.3, from the package database in the
-image), \`.imager.json\` (a repository for the Raspberry Pi Imager), \`.sha256sums\`, and an unsigned in-toto statement that
-names every input by digest; \`sign\` signs and publishes them.
+image), \`.sha256sums\`, and an unsigned in-toto statement that names every input by digest; \`sign\` signs and publishes
+them. With the option \`imager\` also \`.imager.json\`, a repository for the Raspberry Pi Imager: it needs the sum of the raw
+image, so that each build reads all of that.
 `,
   example: `save({ stock, image, table, layers: [overlay({ from: 'overlays' }), install({ image })], name: 'sample' })`,
   options,

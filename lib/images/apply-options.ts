@@ -16,4 +16,6 @@ export interface ApplyOptions {
   signal?: AbortSignal
   /** The caller knows that this very filesystem passes its checker: it is not asked before the edit, only after. */
   checked?: boolean
+  /** The caller asks `checkPartition` after the edit, and beside other work, before anybody relies on it. */
+  checkLater?: boolean
 }

@@ -43,21 +43,30 @@ export const signatureSuffix = '.p7s'
 export const authorityName = 'ca.crt'
 const listName = 'artifacts.json'
 
+/** What the Imager shows. `baseUrl` is where the files will be published. */
+export type ShownByImager = Partial<Omit<ImagerEntry, 'url' | 'image' | 'disk' | 'epoch'>> & {
+  baseUrl?: string
+}
+
+export interface ImagerRelease {
+  shown: ShownByImager
+  /** The image unpacked. */
+  disk: { sha256: string; size: number }
+}
+
 /** What is known of an image besides its file and its bmap, which lie in the folder already. */
 export interface Release {
   stem: string
   image: { sha256: string; size: number }
   bmap: { sha256: string; size: number }
-  /** The image unpacked. */
-  disk: { sha256: string; size: number }
   /** Seconds since 1970. */
   epoch: number
   /** /var/lib/dpkg/status of the image, if it has one. */
   dpkgStatus?: Buffer
   /** From the image's os-release, if it has one. */
   distribution?: NonNullable<Sbom['distribution']>
-  /** What the Imager shows. `baseUrl` is where the files will be published. */
-  imager?: Partial<Omit<ImagerEntry, 'url' | 'image' | 'disk' | 'epoch'>> & { baseUrl?: string }
+  /** For a release that the Raspberry Pi Imager can write. */
+  imager?: ImagerRelease
   /** Every input of the build by digest. */
   dependencies: readonly Dependency[]
   /** The stages and options that were chosen, with no host path. */
@@ -79,8 +88,8 @@ export function sbomFor(release: Release): string {
 }
 
 /** An image as a repository of the Raspberry Pi Imager. */
-export function imagerFor({ stem, imager = {}, ...release }: Release): string {
-  const { baseUrl, ...shown } = imager
+export function imagerFor({ stem, ...release }: Release, imager: ImagerRelease): string {
+  const { baseUrl, ...shown } = imager.shown
   const name = encodeURIComponent(stem + artifactSuffixes.image)
   return formatImagerList({
     name: stem,
@@ -89,7 +98,7 @@ export function imagerFor({ stem, imager = {}, ...release }: Release): string {
     ...shown,
     url: baseUrl === undefined ? name : `${baseUrl.replace(/\/+$/, '')}/${name}`,
     image: release.image,
-    disk: release.disk,
+    disk: imager.disk,
     epoch: release.epoch,
   })
 }
@@ -105,7 +114,7 @@ function statementFor(release: Release, subjects: readonly ArtifactFile[]): stri
   })
 }
 
-/** Writes SBOM, Imager entry, sums, statement and the list of all into `folder`, which holds image and bmap. */
+/** Writes SBOM, sums, statement, the Imager's entry if there is one, and the list of all into `folder`, which holds image and bmap. */
 export async function writeArtifacts(folder: string, release: Release): Promise<ArtifactList> {
   const { stem } = release
   const files: ArtifactFile[] = []
@@ -119,7 +128,7 @@ export async function writeArtifacts(folder: string, release: Release): Promise<
   add('image', release.image)
   add('bmap', release.bmap)
   await write('sbom', sbomFor(release))
-  await write('imager', imagerFor(release))
+  if (release.imager) await write('imager', imagerFor(release, release.imager))
   await write('sums', formatSums(files))
   await write('provenance', statementFor(release, files))
   await writeFile(join(folder, listName), sortedJson({ stem, files: files.map((file) => ({ ...file })) }))

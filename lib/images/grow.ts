@@ -1,11 +1,12 @@
 /** Makes the last partition of a disk image larger, with the filesystem in it, without mount or root. */
-import { mkdtemp, open, rm, symlink, truncate, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Run } from '../engine/process.ts'
 import { FleetsieError } from '../errors.ts'
 import { allocatedRanges } from './allocation.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import { assertEditable, fsckExt, mendHint } from './ext/check.ts'
+import { linkedDevice } from './ext/device.ts'
 import { readSuperblock, type Superblock, settleSuperblock } from './ext/superblock.ts'
 import { growTableEntry } from './grow-table-entry.ts'
 import { type EditablePartition, partitionName } from './partition-edit.ts'
@@ -51,8 +52,7 @@ export async function growPartition(options: GrowOptions): Promise<number> {
   }
   const tmp = await mkdtemp(join(options.tmp, 'grow-'))
   try {
-    await symlink(resolve(disk), join(tmp, 'disk'))
-    const device = partition.offset === 0 ? 'disk' : `disk?offset=${partition.offset}`
+    const device = await linkedDevice(disk, partition.offset, tmp)
     const before = await withWindow(disk, partition, 'r', (window) => readSuperblock(window))
     assertEditable(before, what, partition.offset)
     await fsckExt(run, device, tmp, before, { code: 'E_DAMAGED', what, hint: mendHint(partition.offset) })

@@ -30,7 +30,7 @@ export async function makeRelease(folder: string, image: Buffer, stem = 'sample_
     stem,
     image: facts(image),
     bmap: facts(bmap),
-    disk: { sha256: 'd'.repeat(64), size: 4096 },
+    imager: { shown: {}, disk: { sha256: 'd'.repeat(64), size: 4096 } },
     epoch: 1_700_000_000,
     dpkgStatus: Buffer.from(status),
     distribution: { id: 'debian', versionId: '12', prettyName: 'Debian GNU/Linux 12 (bookworm)' },

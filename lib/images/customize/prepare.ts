@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { applyLayers } from '../apply.ts'
+import { copyDisk } from '../copy-disk.ts'
 import { assertEditable } from '../ext/check.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { diskName } from '../image.ts'
@@ -10,7 +11,6 @@ import { partitionName } from '../partition-edit.ts'
 import { readTable } from '../partition-table.ts'
 import { imageTime } from '../save/image-time.ts'
 import { layersByPartition } from '../save/layer-sets.ts'
-import { workingImage } from '../save/working-image.ts'
 import { withWindow } from '../window.ts'
 import { type Mounted, mountedPartitions, rootPartition } from './root.ts'
 
@@ -48,7 +48,10 @@ export async function prepareDisk(options: PrepareOptions): Promise<Prepared> {
   const bring = async (number: number): Promise<void> => {
     const change = changes.find(({ partition }) => partition.number === number)
     if (!change) return
-    if (disk === stock) disk = await workingImage(run, options.image, tmp)
+    if (disk === stock) {
+      disk = join(tmp, diskName)
+      await copyDisk(run, stock, disk)
+    }
     await applyLayers({ run, disk, partition: change.partition, layers: change.layers, epoch, tmp, signal })
   }
   await bring(root.number)

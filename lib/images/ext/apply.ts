@@ -1,6 +1,4 @@
 /** Applies layers to ext2, ext3 or ext4: read, plan, edit by debugfs, compare, check. */
-import { symlink } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import type { ApplyOptions } from '../apply-options.ts'
 import { partitionName } from '../partition-edit.ts'
@@ -12,6 +10,7 @@ import { type Window, withWindow } from '../window.ts'
 import { byNumber, here } from './addresses.ts'
 import { assertEditable, assertPossible, fsckExt, mendHint } from './check.ts'
 import { type Command, Debugfs, fitsFile } from './debugfs.ts'
+import { linkedDevice } from './device.ts'
 import { dyingInodes, unshareCommands } from './dying.ts'
 import { fieldCommands, type Placed, wantedInodes, XattrValues, xattrCommands } from './finish.ts'
 import { checkExtEntry } from './limits.ts'
@@ -30,9 +29,7 @@ export async function applyExt(options: ApplyOptions, tmp: string): Promise<[num
 async function edit(options: ApplyOptions, tmp: string, window: Window): Promise<[number, number][]> {
   const { run, partition, layers, epoch, signal } = options
   const what = partitionName(partition)
-  // Through a link of our own: libext2fs takes all behind a '?' in a device's name as options.
-  await symlink(resolve(options.disk), join(tmp, 'disk'))
-  const device = partition.offset === 0 ? 'disk' : `disk?offset=${partition.offset}`
+  const device = await linkedDevice(options.disk, partition.offset, tmp)
   const before = new ExtReader(window)
   assertEditable(before.superblock, what, partition.offset)
 
@@ -84,7 +81,9 @@ async function edit(options: ApplyOptions, tmp: string, window: Window): Promise
 
   const after = new ExtReader(window)
   await verifyExt({ before, after, diff, wanted, placed, inodes, epoch, what, signal })
-  await fsckExt(run, device, tmp, after.superblock, { code: 'E_STAGE', what: `${what}, just edited,` })
+  if (!options.checkLater) {
+    await fsckExt(run, device, tmp, after.superblock, { code: 'E_STAGE', what: `${what}, just edited,` })
+  }
   return touchedPlaces(after, diff, inodes, old)
 }
 

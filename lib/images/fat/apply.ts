@@ -11,7 +11,7 @@ import { MergedTree } from '../tree/merged.ts'
 import { Staging } from '../tree/staging.ts'
 import { shown } from '../volume.ts'
 import { withWindow } from '../window.ts'
-import { fsckFat, metadataPlaces } from './check.ts'
+import { fsckFat, mendFatHint, metadataPlaces } from './check.ts'
 import { FatEdit } from './edit.ts'
 import { fatTime } from './entries.ts'
 import { Mtools } from './mtools.ts'
@@ -29,7 +29,7 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<[num
   return withWindow(disk, partition, 'r+', async (window) => {
     const before = new FatReader(window)
     if (!options.checked) {
-      const hint = mendHint(partition)
+      const hint = mendFatHint(partition)
       await fsckFat(run, window, before, tmp, { code: 'E_DAMAGED', what, hint })
     }
     const tree = new MergedTree(before)
@@ -53,19 +53,14 @@ export async function applyFat(options: ApplyOptions, tmp: string): Promise<[num
     verify(before, after, diff, epoch, (why) => {
       throw new FleetsieError('E_STAGE', `${what} does not hold what mtools was told to write: ${why}`)
     })
-    await fsckFat(run, window, after, tmp, { code: 'E_STAGE', what: `${what}, just edited,` })
+    if (!options.checkLater) {
+      await fsckFat(run, window, after, tmp, { code: 'E_STAGE', what: `${what}, just edited,` })
+    }
     const created = diff.folders.map(
       ({ id, creations }) => [sameFolder(before, after, id), creations] as const,
     )
     return [...old, ...touchedFatPlaces(after, created)]
   })
-}
-
-/** As for ext: the image that is edited is gone when this is read. */
-function mendHint({ offset, size }: ApplyOptions['partition']): string {
-  const copy = `dd if=IMAGE of=part.img bs=512 skip=${offset / 512} count=${size / 512}`
-  const back = `dd if=part.img of=IMAGE bs=512 seek=${offset / 512} conv=notrunc`
-  return `unpack the stock image, mend it, and build from that: ${copy}; fsck.fat -a part.img; ${back}`
 }
 
 function verify(

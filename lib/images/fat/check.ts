@@ -3,10 +3,17 @@ import { rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
-import { Window } from '../window.ts'
+import { type Place, Window } from '../window.ts'
 import type { FatReader } from './reader.ts'
 
 const piece = 4 * 1024 * 1024
+
+/** As for ext: the image that is edited is gone when this is read. */
+export function mendFatHint({ offset, size }: Place): string {
+  const copy = `dd if=IMAGE of=part.img bs=512 skip=${offset / 512} count=${size / 512}`
+  const back = `dd if=part.img of=IMAGE bs=512 seek=${offset / 512} conv=notrunc`
+  return `unpack the stock image, mend it, and build from that: ${copy}; fsck.fat -a part.img; ${back}`
+}
 
 /** fsck.fat takes no offset and reads no file's content: tables and folders are enough for it. */
 export async function fsckFat(

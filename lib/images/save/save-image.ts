@@ -1,4 +1,4 @@
-/** What the stage `save` does: a working copy, the layers applied, compressed, and described. */
+/** What the stage `save` does: a working image, the layers applied, compressed, and described. */
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,20 +7,21 @@ import { FleetsieError } from '../../errors.ts'
 import { writeBmap } from '../../formats/bmap.ts'
 import type { JsonObject } from '../../formats/json.ts'
 import { version } from '../../version.ts'
-import { applyLayers } from '../apply.ts'
-import { artifactSuffixes, type Release, writeArtifacts } from '../artifacts.ts'
-import { compressImage } from '../compress.ts'
+import { artifactSuffixes, type Release, type ShownByImager, writeArtifacts } from '../artifacts.ts'
+import { beside } from '../beside.ts'
+import { type Compressed, compressImage } from '../compress.ts'
 import { fetchedFile } from '../fetched-file.ts'
+import { sha256OfFile } from '../hash-file.ts'
 import { diskName, type ImageManifest, readManifest } from '../image.ts'
-import { type PartitionTable, readPartitionTable, readTable } from '../partitions.ts'
-import { scanImage } from '../scan.ts'
+import { readTable } from '../partitions.ts'
 import { releaseDependencies } from './dependencies.ts'
 import { readDistribution } from './distribution.ts'
-import { growImage, grownSize } from './grow.ts'
+import { type Change, checkEdit, editImage } from './edit.ts'
+import { grownSize } from './grow.ts'
 import { imageTime } from './image-time.ts'
 import { layersByPartition } from './layer-sets.ts'
 import { mappedRanges } from './mapped-ranges.ts'
-import { workingImage } from './working-image.ts'
+import { type WorkingImage, withWorkingImage } from './working-image.ts'
 
 export interface SaveOptions {
   image: Input
@@ -29,55 +30,91 @@ export interface SaveOptions {
   layers: readonly Input[]
   name: string
   grow?: string | undefined
-  imager?: NonNullable<Release['imager']>
+  imager?: ShownByImager
 }
 
 type Context = Omit<BuildContext<unknown>, 'options'>
 
 /** Fills `context.out` with the image and its artifacts. */
 export async function saveImage(context: Context, options: SaveOptions): Promise<void> {
-  const { image, stock, name } = options
-  const stem = `${name}_fleetsie`
+  const { image, stock, grow } = options
   const manifest = await readManifest(image.path)
   const stockFile = stock && (await stockOf(manifest, stock))
-  const { disk, table, epoch, layers } = await edit(context, options)
-
-  const imageFile = join(context.out, stem + artifactSuffixes.image)
-  const scan = await scanImage({
-    image: disk,
-    stock: stock && join(image.path, diskName),
-    size: table.size,
-    ranges: await mappedRanges(disk, table),
-    signal: context.signal,
-    progress: () => {},
+  const table = { digest: options.table.digest, content: await readTable(options.table.path) }
+  const epoch = context.epoch ?? (await imageTime(join(image.path, diskName), table.content))
+  const beginning = {
+    image,
+    manifest,
+    table,
+    grow: grow === undefined ? undefined : { to: grownSize(grow, table.content.size), epoch },
+  }
+  const release = await withWorkingImage(context, beginning, async (working) => {
+    const sets = options.layers.map((layer) => layer.path)
+    const changes = await layersByPartition(sets, working.table)
+    return write(context, { ...options, manifest, stockFile, epoch, working, changes })
   })
+  await writeArtifacts(context.out, release)
+}
+
+interface Work extends SaveOptions {
+  manifest: ImageManifest
+  stockFile: string | undefined
+  epoch: number
+  working: WorkingImage
+  changes: Change[]
+}
+
+/** Edits, and while the image is compressed all else that has to be known of it. Image and block map are written then. */
+async function write(context: Context, work: Work): Promise<Release> {
+  const { working, changes, epoch, imager } = work
+  const { disk, table } = working
+  const changed = await editImage(context, working, changes, epoch)
+  const stem = `${work.name}_fleetsie`
+  const [image, bmap, distribution, whole, dependencies] = await beside(context.signal, [
+    (signal) => compress(context, work, signal),
+    async (signal) => {
+      const ranges = await mappedRanges(disk, table)
+      return writeBmap(table.size, await working.sums.of(disk, ranges, changed, signal))
+    },
+    () => readDistribution(disk, table),
+    async (signal) => (imager === undefined ? undefined : await sha256OfFile(disk, { signal })),
+    () => releaseDependencies(work.image, work.stock, layerFiles(changes)),
+    (signal) => checkEdit(context, working, changes, signal),
+  ])
+  await writeFile(join(context.out, stem + artifactSuffixes.bmap), bmap)
+  return {
+    stem,
+    image: { sha256: image.sha256, size: image.size },
+    bmap: { sha256: createHash('sha256').update(bmap).digest('hex'), size: bmap.length },
+    epoch,
+    ...distribution,
+    ...(imager && whole ? { imager: { shown: imager, disk: { sha256: whole, size: table.size } } } : {}),
+    dependencies,
+    parameters: parametersOf(work, context.epoch),
+    version,
+  }
+}
+
+async function compress(context: Context, work: Work, signal: AbortSignal): Promise<Compressed> {
+  const { stockFile, working } = work
+  const { chunks, container, xz } = work.manifest
+  const name = `${work.name}_fleetsie${artifactSuffixes.image}`
   const compressed = await compressImage({
-    raw: disk,
-    size: table.size,
-    ...(stockFile && manifest.xz ? { stock: { file: stockFile, index: manifest.xz } } : {}),
-    touched: scan.touched,
-    out: imageFile,
+    raw: working.disk,
+    size: working.table.size,
+    ...(stockFile && xz ? { stock: { file: stockFile, sha256: container.sha256, index: xz } } : {}),
+    chunks,
+    touched: await working.touched(signal),
+    out: join(context.out, name),
+    memo: context.memo,
     run: context.run,
     jobs: context.jobs,
     tmp: context.tmp,
-    signal: context.signal,
+    signal,
     progress: (done, total) => context.progress(done, total, 'bytes'),
   })
-  context.declare(stem + artifactSuffixes.image, { sha256: compressed.sha256 })
-  const bmap = writeBmap(table.size, scan.ranges)
-  await writeFile(join(context.out, stem + artifactSuffixes.bmap), bmap)
-  await writeArtifacts(context.out, {
-    stem,
-    image: { sha256: compressed.sha256, size: compressed.size },
-    bmap: { sha256: createHash('sha256').update(bmap).digest('hex'), size: bmap.length },
-    disk: { sha256: scan.sha256, size: table.size },
-    epoch,
-    ...(await readDistribution(disk, table)),
-    ...(options.imager ? { imager: options.imager } : {}),
-    dependencies: await releaseDependencies(image, stock, layers),
-    parameters: parametersOf(options, context.epoch),
-    version,
-  })
+  context.declare(name, { sha256: compressed.sha256 })
+  return compressed
 }
 
 /** Blocks are taken over by their place: those of another file could fit in size, and be of another image. */
@@ -90,53 +127,10 @@ async function stockOf({ container }: ImageManifest, stock: Input): Promise<stri
   })
 }
 
-/** A working copy of the image with all layers applied. */
-async function edit(context: Context, options: SaveOptions) {
-  const { image } = options
-  const stockTable = await readTable(options.table.path)
-  const epoch = context.epoch ?? (await imageTime(join(image.path, diskName), stockTable))
-  const disk = await workingImage(context.run, image.path, context.tmp)
-  const table = await grown(context, options, disk, stockTable, epoch)
-  const changes = await layersByPartition(
-    options.layers.map((layer) => layer.path),
-    table,
+function layerFiles(changes: readonly Change[]): { name: string; path: string }[] {
+  return changes.flatMap(({ partition, layers }) =>
+    layers.map((path, index) => ({ name: `layer ${index + 1} of part_${partition.number}`, path })),
   )
-  for (const { partition, layers } of changes) {
-    context.log(`partition ${partition.number} (${partition.filesystem}): ${layers.length} layers`)
-    await applyLayers({
-      run: context.run,
-      disk,
-      partition,
-      layers,
-      epoch,
-      tmp: context.tmp,
-      signal: context.signal,
-    })
-  }
-  const layers = changes.flatMap(({ partition, layers: files }) =>
-    files.map((path, index) => ({ name: `layer ${index + 1} of part_${partition.number}`, path })),
-  )
-  return { disk, table, epoch, layers }
-}
-
-/** The table after growing, or the stock's when nothing grows. */
-async function grown(
-  context: Context,
-  options: SaveOptions,
-  disk: string,
-  table: PartitionTable,
-  epoch: number,
-): Promise<PartitionTable> {
-  if (options.grow === undefined) return table
-  await growImage({
-    run: context.run,
-    disk,
-    table,
-    to: grownSize(options.grow, table.size),
-    epoch,
-    tmp: context.tmp,
-  })
-  return readPartitionTable(disk, context.warn)
 }
 
 /** What the user chose, for the provenance: options by name, and SOURCE_DATE_EPOCH when it was set. */

@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { parseSums } from '../../../lib/formats/sums.ts'
-import { imagerFor, readArtifacts, sbomFor, writeArtifacts } from '../../../lib/images/artifacts.ts'
+import {
+  imagerFor,
+  readArtifacts,
+  type ShownByImager,
+  sbomFor,
+  writeArtifacts,
+} from '../../../lib/images/artifacts.ts'
 import { makeRelease } from '../../helpers/release.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'fleetsie-artifacts-'))
@@ -50,6 +56,21 @@ test('the sums name what a user takes home, and the statement names them too', a
   assert.equal(statement.predicate.buildDefinition.resolvedDependencies[0].digest.sha256, 'e'.repeat(64))
 })
 
+test('a release that is not for the Imager has no file for it, and nothing names one', async () => {
+  const other = mkdtempSync(join(root, 'plain-'))
+  const { imager: _, ...plain } = release
+  const { stem, files } = await writeArtifacts(other, plain)
+  assert.deepEqual(
+    files.map(({ kind }) => kind),
+    ['image', 'bmap', 'sbom', 'sums', 'provenance'],
+  )
+  const written = files.slice(2).map(({ name }) => name)
+  assert.deepEqual(readdirSync(other).sort(), [...written, 'artifacts.json'].sort())
+  for (const name of readdirSync(other)) {
+    assert.ok(!readFileSync(join(other, name), 'utf8').includes(`${stem}.imager.json`), name)
+  }
+})
+
 test('two releases of the same facts are the same bytes', async () => {
   const other = join(root, 'two')
   await makeRelease(other, Buffer.from('image'))
@@ -59,18 +80,19 @@ test('two releases of the same facts are the same bytes', async () => {
 })
 
 test('the Imager is told where the image will be published, once that is known', () => {
-  const url = (baseUrl?: string) =>
-    JSON.parse(imagerFor({ ...release, imager: { name: 'Mine', ...(baseUrl ? { baseUrl } : {}) } }))
-      .os_list[0].url
+  const entry = (shown: ShownByImager = {}) =>
+    JSON.parse(imagerFor(release, { ...release.imager!, shown })).os_list[0]
+  const url = (baseUrl?: string) => entry({ name: 'Mine', ...(baseUrl ? { baseUrl } : {}) }).url
   assert.equal(url(), 'sample_fleetsie.img.xz')
   assert.equal(url('https://example.org/images/'), 'https://example.org/images/sample_fleetsie.img.xz')
-  assert.equal(JSON.parse(imagerFor(release)).os_list[0].description, 'Debian GNU/Linux 12 (bookworm)')
+  assert.equal(entry().description, 'Debian GNU/Linux 12 (bookworm)')
+  assert.equal(entry().extract_sha256, 'd'.repeat(64))
 })
 
 test('an image without packages, and of no known system, has an SBOM and an Imager entry all the same', () => {
   const { dpkgStatus: _, distribution: __, ...bare } = release
   assert.equal(JSON.parse(sbomFor(bare)).packages.length, 1)
-  assert.equal(JSON.parse(imagerFor(bare)).os_list[0].description, 'sample_fleetsie')
+  assert.equal(JSON.parse(imagerFor(bare, release.imager!)).os_list[0].description, 'sample_fleetsie')
 })
 
 test('a damaged package database names its line', async () => {

@@ -1,0 +1,93 @@
+/** What is known of a working image between two runs: state.json beside it. */
+import { readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import type { KeptSum } from './range-sums.ts'
+
+const stateName = 'state.json'
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
+
+const schema = v.strictObject({
+  form: v.literal(1),
+  /** Of the running kernel. What was written before a power cut may be lost, and nothing here waits for the disk. */
+  boot: v.string(),
+  /** File name → `fileMark` as the last run left it. */
+  files: v.record(v.string(), v.string()),
+  /** Partitions that passed their checkers before any edit. */
+  sound: v.array(count),
+  sums: v.array(v.tuple([count, count, v.pipe(v.string(), v.regex(/^([0-9a-f]{64})?$/)), sha256])),
+  /** Of a grown image: the pieces in which it differs from the stock, and the chunks that hold them. */
+  grown: v.strictObject({
+    pieces: v.array(count),
+    chunks: v.array(v.tuple([count, v.nullable(sha256)])),
+  }),
+})
+
+export interface Grown {
+  pieces: number[]
+  chunks: [number, string | null][]
+}
+
+export interface WorkingState {
+  sound: number[]
+  sums: KeptSum[]
+  grown: Grown
+}
+
+/**
+ * What the last run left in `folder`. `undefined`: nothing, or nothing that can be used since the machine has started
+ * anew. `changed`: somebody else wrote there.
+ */
+export async function readState(
+  folder: string,
+  files: readonly string[],
+): Promise<WorkingState | 'changed' | undefined> {
+  const text = await readFile(join(folder, stateName), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) return undefined
+  const { success, output } = v.safeParse(schema, parse(text))
+  if (success && output.boot !== (await bootId())) return undefined
+  if (!success) return 'changed'
+  for (const name of files) if (output.files[name] !== (await fileMark(join(folder, name)))) return 'changed'
+  const { sound, sums, grown } = output
+  return { sound, sums, grown }
+}
+
+/** To be called when nobody writes to the files any more. */
+export async function writeState(
+  folder: string,
+  files: readonly string[],
+  state: WorkingState,
+): Promise<void> {
+  const boot = await bootId()
+  if (boot === undefined) return
+  const marks: Record<string, string> = {}
+  for (const name of files) marks[name] = (await fileMark(join(folder, name))) ?? ''
+  const written: v.InferOutput<typeof schema> = { form: 1, boot, files: marks, ...state }
+  const part = join(folder, `${stateName}.new`)
+  await writeFile(part, JSON.stringify(written))
+  await rename(part, join(folder, stateName))
+}
+
+/** Whoever writes to a file changes its ctime, which no program can set back. */
+async function fileMark(path: string): Promise<string | undefined> {
+  const found = await stat(path, { bigint: true }).catch(() => undefined)
+  return found && `${found.size} ${found.ino} ${found.mtimeNs} ${found.ctimeNs}`
+}
+
+/** Another one each time that Linux starts; undefined elsewhere: then nothing is trusted. */
+async function bootId(): Promise<string | undefined> {
+  const text = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => undefined)
+  return text?.trim()
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
