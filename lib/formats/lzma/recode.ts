@@ -22,13 +22,19 @@ export interface RecodeRequest {
   ranges: readonly Range[]
 }
 
+export interface Recoded {
+  /** For each range an LZMA2 payload that decodes to it and to nothing else. */
+  payloads: Buffer[]
+  /** What the whole block decodes to, for its check and those of the ranges. */
+  data: Uint8Array
+}
+
 /**
- * For each range an LZMA2 payload that decodes to it and to nothing else, for a block of its own with a dictionary of
- * `dictionarySize`, or of the range's length when that is less. The same request gives the same bytes. What follows
- * the last range is not decoded.
+ * Makes the payloads of the ranges, each for a block of its own with a dictionary of `dictionarySize`, or of the range's
+ * length when that is less. The same request gives the same bytes.
  * @throws E_DAMAGED with the place in the payload, E_UNSUPPORTED for a block of more than 256 MiB
  */
-export function recodeBlock(request: RecodeRequest): Buffer[] {
+export function recodeBlock(request: RecodeRequest): Recoded {
   const { payload, length, dictionarySize, ranges } = request
   if (length > maxBlock) throw unsupported(`a block of ${length} bytes`)
   checkRanges(ranges, length)
@@ -38,9 +44,8 @@ export function recodeBlock(request: RecodeRequest): Buffer[] {
     range,
     recoder: new RangeRecoder(payload, decoder, dictionarySize, range),
   }))
-  const results: Buffer[] = []
+  const payloads: Buffer[] = []
   for (const chunk of chunks) {
-    if (waiting.length === 0) break
     decoder.begin(chunk)
     for (const { range, recoder } of waiting) {
       if (range.from >= chunk.to) break
@@ -54,12 +59,12 @@ export function recodeBlock(request: RecodeRequest): Buffer[] {
         recoder.take(start, count)
       }
       while (waiting[0] && waiting[0].range.to <= decoder.position) {
-        results.push(waiting.shift()!.recoder.finish())
+        payloads.push(waiting.shift()!.recoder.finish())
       }
-      if (decoder.position === chunk.to || waiting.length === 0) break
+      if (decoder.position === chunk.to) break
     }
   }
-  return results
+  return { payloads, data: decoder.bytes }
 }
 
 function checkRanges(ranges: readonly Range[], length: number): void {
