@@ -1,0 +1,103 @@
+/** What a push has to do on a partition: from what was pushed before to what the layers want now. */
+import type { Attributes, MergedNode } from '../tree/merged.ts'
+import type { NodeType, Volume } from '../volume.ts'
+import { stockAt, stockItems } from './stock.ts'
+import { type ContentPlace, keyOf, type Wanted, type WantedTree } from './wanted.ts'
+
+/** Something to put in its place. */
+export interface Item {
+  path: string
+  type: NodeType
+  attributes: Attributes
+  linkTo?: string
+  target?: string
+  device?: { major: number; minor: number }
+  /** Of a file: in a layer, or the inode of the stock image. */
+  content?: ContentPlace | { stock: number; size: number }
+}
+
+export interface Removal {
+  path: string
+  /** A folder that layers had made: the running system may have put files of its own there, which stay. */
+  ifEmpty: boolean
+}
+
+export interface Steps {
+  /** What lies deeper comes first. */
+  removals: Removal[]
+  /** A folder comes before what is in it. */
+  items: Item[]
+}
+
+/** `pushed` is what the partition has from earlier pushes: nothing on the first. */
+export function stepsBetween(volume: Volume, pushed: WantedTree, wanted: WantedTree): Steps {
+  const removals: Removal[] = []
+  const items: Item[] = []
+  /** Folders that are emptied or refilled: all that is wanted below goes again. */
+  const renewed = new Set<string>()
+
+  for (const [key, old] of pushed) {
+    if (wanted.has(key)) continue
+    const above = nearest(wanted, key)
+    // It goes with what is above it.
+    if (above && above.node?.type !== 'directory') continue
+    const stock = above?.fresh ? undefined : stockAt(volume, old.path)
+    if (stock === undefined) {
+      if (old.node) removals.push({ path: old.path, ifEmpty: old.node.type === 'directory' })
+    } else if (old.node?.type === 'directory' && !old.fresh) {
+      items.push(...stockItems(volume, old.path, stock, () => true))
+    } else {
+      renewed.add(key)
+      const byLayers = (path: string): boolean => {
+        const one = wanted.get(keyOf(volume, path))
+        return one !== undefined && (one.fresh || !one.node)
+      }
+      items.push(...stockItems(volume, old.path, stock, byLayers))
+    }
+  }
+  for (const [key, { path, node, fresh }] of wanted) {
+    const old = pushed.get(key)
+    const replaces = node === undefined || (fresh && node.type === 'directory')
+    if (!replaces || (node ? old?.fresh : old && !old.node)) continue
+    if (node && stockAt(volume, path) === undefined && old === undefined) continue
+    removals.push({ path, ifEmpty: false })
+    if (node) renewed.add(key)
+  }
+  for (const [key, one] of wanted) {
+    if (one.node && (pushed.get(key)?.print !== one.print || within(renewed, key))) items.push(itemOf(one))
+  }
+  removals.sort((a, b) => (a.path > b.path ? -1 : 1))
+  return { removals, items: items.sort((a, b) => (a.path < b.path ? -1 : 1)) }
+}
+
+function itemOf({ path, node, linkTo, content }: Wanted): Item {
+  const { type, attributes, target, device } = node as MergedNode
+  return {
+    path,
+    type,
+    attributes: attributes!,
+    ...(linkTo === undefined ? {} : { linkTo }),
+    ...(target === undefined ? {} : { target }),
+    ...(device === undefined ? {} : { device }),
+    ...(content === undefined ? {} : { content }),
+  }
+}
+
+function* foldersAbove(key: string): Generator<string> {
+  for (let cut = key.lastIndexOf('/'); cut > 0; cut = key.lastIndexOf('/', cut - 1)) yield key.slice(0, cut)
+}
+
+/** The closest folder above that the layers make, or take away. */
+function nearest(wanted: WantedTree, key: string): Wanted | undefined {
+  for (const above of foldersAbove(key)) {
+    const found = wanted.get(above)
+    if (found && (found.fresh || !found.node)) return found
+  }
+  return undefined
+}
+
+function within(folders: Set<string>, key: string): boolean {
+  if (folders.size === 0) return false
+  for (const above of foldersAbove(key)) if (folders.has(above)) return true
+  return folders.has(key)
+}
