@@ -10,7 +10,7 @@ export function* extAllocation(window: Window): Generator<[number, number]> {
   const { blockSize, blocks, blocksPerGroup, clusterBlocks } = superblock
   // The boot sector and the superblock, wherever the first group begins.
   yield [0, Math.max(2048, blockSize)]
-  for (const [first, count] of metadataBlocks(superblock, groups))
+  for (const [first, count] of metadataBlocks(superblock, groups, 'all'))
     yield [first * blockSize, count * blockSize]
   for (const [index, group] of groups.entries()) {
     if (group.blocksUninitialised) continue

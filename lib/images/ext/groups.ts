@@ -1,6 +1,6 @@
 /** Block groups of ext: where the descriptors are, and where each group keeps its bitmaps and inode table. */
 import type { Window } from '../window.ts'
-import { compat, hasBackup, incompat, type Superblock } from './superblock.ts'
+import { compat, hasBackup, incompat, roCompat, type Superblock } from './superblock.ts'
 
 export interface Group {
   blockBitmap: number
@@ -8,6 +8,8 @@ export interface Group {
   inodeTable: number
   /** The block bitmap was never written: only metadata is in use here. */
   blocksUninitialised: boolean
+  /** Inodes at the end of the table that were never in use; 0 where the filesystem does not count them. */
+  unusedInodes: number
 }
 
 export function groupStart(superblock: Superblock, index: number): number {
@@ -26,6 +28,7 @@ function descriptorBlock(superblock: Superblock, index: number): number {
 export function readGroups(window: Window, superblock: Superblock): Group[] {
   const { blockSize, descriptorSize, groups } = superblock
   const perBlock = Math.floor(blockSize / descriptorSize)
+  const counted = (superblock.roCompat & (roCompat.gdtCsum | roCompat.metadataCsum)) !== 0
   const found: Group[] = []
   let block: Buffer = Buffer.alloc(0)
   for (let index = 0; index < groups; index++) {
@@ -34,20 +37,28 @@ export function readGroups(window: Window, superblock: Superblock): Group[] {
     const at = (index % perBlock) * descriptorSize
     const field = (low: number, high: number): number =>
       block.readUInt32LE(at + low) + (descriptorSize >= 64 ? block.readUInt32LE(at + high) * 2 ** 32 : 0)
+    const flags = block.readUInt16LE(at + 0x12)
+    const unused =
+      block.readUInt16LE(at + 0x1c) + (descriptorSize >= 64 ? block.readUInt16LE(at + 0x32) * 65536 : 0)
     found.push({
       blockBitmap: field(0, 0x20),
       inodeBitmap: field(4, 0x24),
       inodeTable: field(8, 0x28),
-      blocksUninitialised: (block.readUInt16LE(at + 0x12) & 2) !== 0,
+      blocksUninitialised: (flags & 2) !== 0,
+      unusedInodes: counted ? Math.min(unused, superblock.inodesPerGroup) : 0,
     })
   }
   return found
 }
 
-/** Blocks that hold no files' content, as [first, count]: superblocks, descriptors, bitmaps, inode tables. */
+/**
+ * Blocks that hold no files' content, as [first, count]: superblocks, descriptors, bitmaps, inode tables; of these only as
+ * much as was ever in use, with `tables` 'used'.
+ */
 export function* metadataBlocks(
   superblock: Superblock,
   groups: readonly Group[],
+  tables: 'all' | 'used',
 ): Generator<[number, number]> {
   const { blockSize, descriptorSize } = superblock
   const perBlock = Math.floor(blockSize / descriptorSize)
@@ -55,7 +66,6 @@ export function* metadataBlocks(
   const meta = (superblock.incompat & incompat.metaBg) !== 0
   const plain = meta ? Math.min(all, superblock.raw.readUInt32LE(0x104)) : all
   const reserved = superblock.compat & 0x10 ? superblock.raw.readUInt16LE(0xce) : 0
-  const table = Math.ceil((superblock.inodesPerGroup * superblock.inodeSize) / blockSize)
   // Block 0 with the boot sector, in front of the first group where blocks have 1 KiB.
   if (superblock.firstDataBlock > 0) yield [0, superblock.firstDataBlock]
   for (const [index, group] of groups.entries()) {
@@ -71,6 +81,7 @@ export function* metadataBlocks(
     }
     yield [group.blockBitmap, 1]
     yield [group.inodeBitmap, 1]
-    yield [group.inodeTable, table]
+    const inodes = superblock.inodesPerGroup - (tables === 'used' ? group.unusedInodes : 0)
+    if (inodes > 0) yield [group.inodeTable, Math.ceil((inodes * superblock.inodeSize) / blockSize)]
   }
 }

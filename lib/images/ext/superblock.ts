@@ -19,6 +19,7 @@ export const incompat = {
 } as const
 export const roCompat = {
   sparseSuper: 0x1,
+  gdtCsum: 0x10,
   quota: 0x100,
   bigalloc: 0x200,
   metadataCsum: 0x400,

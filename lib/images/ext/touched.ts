@@ -26,7 +26,8 @@ export function touchedPlaces(
   inodes: Map<MergedNode, number>,
   before: readonly Blocks[],
 ): [number, number][] {
-  const blocks: Blocks[] = [...metadataBlocks(after.superblock, after.groups), ...before]
+  // An inode that was used for a moment counts as used from then on.
+  const blocks: Blocks[] = [...metadataBlocks(after.superblock, after.groups, 'used'), ...before]
   for (const id of [...keptFolders(after, diff), ...diff.created.map((node) => inodes.get(node)!)]) {
     const inode = after.inode(id)
     blocks.push(...xattrBlock(inode), ...allBlocks(after, inode))
