@@ -75,9 +75,12 @@ async function apply(
   const context: DeployContext<Record<string, unknown>> = {
     ...commonContext(build.options, node, inputs, sources, workspace.tmp, () => {}),
     cwd,
+    sha256: (file) => store.sha256(file),
   }
   try {
-    return await stage.apply(context)
+    const files = await stage.apply(context)
+    for (const file of files) store.rememberSha256(resolve(cwd, file.path), file.sha256)
+    return files
   } catch (error) {
     throw build.fail(node, error)
   } finally {

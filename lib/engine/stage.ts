@@ -95,6 +95,8 @@ export interface Deployed {
 export interface DeployContext<O> extends CommonContext<O> {
   /** The folder of pipeline.ts, against which relative paths count. */
   readonly cwd: string
+  /** The sha256 of a file, inside the store or not, remembered while nothing about the file changes. */
+  sha256(file: string): Promise<string>
 }
 
 interface CommonStage<S extends OptionsSchema> {

@@ -4,11 +4,14 @@
  * which it would hold in memory several times over; it never verifies anything either.
  */
 import { type KeyObject, sign, type X509Certificate } from 'node:crypto'
+import { createRequire } from 'node:module'
 import type { asn1 as Asn1 } from 'node-forge'
 import { FleetsieError } from '../errors.ts'
 
-type Forge = typeof import('node-forge')
+type Der = typeof Asn1
 type Node = Asn1.Asn1
+
+const require = createRequire(import.meta.url)
 
 const oid = {
   data: '1.2.840.113549.1.7.1',
@@ -23,26 +26,25 @@ const oid = {
  * Signs a content of which only the sha256 (32 bytes) is known.
  * `certificates` begins with the signer's; all of them are included. `key` is the signer's RSA key.
  */
-export async function detachedSignature(
+export function detachedSignature(
   sha256: Buffer,
   certificates: readonly [X509Certificate, ...X509Certificate[]],
   key: KeyObject,
-): Promise<Buffer> {
+): Buffer {
   if (sha256.length !== 32) throw new FleetsieError('E_BUG', 'a sha256 has 32 bytes')
-  // Loading it takes longer than a build with nothing to do may.
-  const forge = await loadForge()
-  const { asn1 } = forge
-  const der = build(forge)
-  const parsed = certificates.map((certificate) => parseCertificate(forge, certificate))
+  // Measured: 4 ms to load, where all of node-forge takes 27.
+  const asn1: Der = require('node-forge/lib/asn1.js')
+  const der = build(asn1)
+  const parsed = certificates.map((certificate) => parseCertificate(asn1, certificate))
   const attributes = der.sortedSet([
     der.sequence(der.oid(oid.contentType), der.sortedSet([der.oid(oid.data)])),
     der.sequence(der.oid(oid.messageDigest), der.sortedSet([der.octets(sha256)])),
   ])
   // RFC 5652, 5.4: signed as a SET OF, written with the tag [0].
-  const signature = sign('sha256', toBuffer(forge, attributes), key)
+  const signature = sign('sha256', toBuffer(asn1, attributes), key)
   const signerInfo = der.sequence(
     der.integer(1),
-    issuerAndSerial(forge, parsed[0]!),
+    issuerAndSerial(asn1, parsed[0]!),
     der.sequence(der.oid(oid.sha256)),
     der.tagged(0, attributes.value as Node[]),
     der.sequence(der.oid(oid.rsaEncryption), asn1.create(asn1.Class.UNIVERSAL, asn1.Type.NULL, false, '')),
@@ -55,16 +57,10 @@ export async function detachedSignature(
     der.tagged(0, der.sortedSet(parsed).value as Node[]),
     der.sortedSet([signerInfo]),
   )
-  return toBuffer(forge, der.sequence(der.oid(oid.signedData), der.tagged(0, [signedData])))
+  return toBuffer(asn1, der.sequence(der.oid(oid.signedData), der.tagged(0, [signedData])))
 }
 
-/** node-forge as an ES module has all of itself in `default`. */
-export async function loadForge(): Promise<Forge> {
-  const module = (await import('node-forge')) as Forge & { default?: Forge }
-  return module.default ?? module
-}
-
-function build({ asn1 }: Forge) {
+function build(asn1: Der) {
   const make = (type: Asn1.Type, constructed: boolean, value: string | Node[]): Node =>
     asn1.create(asn1.Class.UNIVERSAL, type, constructed, value as string)
   return {
@@ -87,24 +83,24 @@ function build({ asn1 }: Forge) {
   }
 }
 
-function toBuffer({ asn1 }: Forge, node: Node): Buffer {
+function toBuffer(asn1: Der, node: Node): Buffer {
   return Buffer.from(asn1.toDer(node).getBytes(), 'latin1')
 }
 
-function parseCertificate(forge: Forge, certificate: X509Certificate): Node {
+function parseCertificate(asn1: Der, certificate: X509Certificate): Node {
   const bytes = certificate.raw.toString('latin1')
   // The typings know the boolean only; without this option keys inside bit strings are parsed, and may change.
   const options = { strict: true, decodeBitStrings: false } as unknown as boolean
-  const node = forge.asn1.fromDer(bytes, options)
-  if (forge.asn1.toDer(node).getBytes() !== bytes) {
+  const node = asn1.fromDer(bytes, options)
+  if (asn1.toDer(node).getBytes() !== bytes) {
     throw new FleetsieError('E_INPUT', `the certificate of ${certificate.subject} is not in DER`)
   }
   return node
 }
 
 /** Certificate → TBSCertificate → ([0] version), serial number, algorithm, issuer (RFC 5280, 4.1). */
-function issuerAndSerial(forge: Forge, certificate: Node): Node {
+function issuerAndSerial(asn1: Der, certificate: Node): Node {
   const fields = (certificate.value as Node[])[0]!.value as Node[]
-  const first = fields[0]!.tagClass === forge.asn1.Class.CONTEXT_SPECIFIC ? 1 : 0
-  return build(forge).sequence(fields[first + 2]!, fields[first]!)
+  const first = fields[0]!.tagClass === asn1.Class.CONTEXT_SPECIFIC ? 1 : 0
+  return build(asn1).sequence(fields[first + 2]!, fields[first]!)
 }

@@ -2,8 +2,9 @@
 import { generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { pki } from 'node-forge'
-import { loadForge } from '../formats/cms.ts'
 import { keyId } from '../formats/dsse.ts'
+
+type Forge = typeof import('node-forge')
 
 const modulusLength = 3072
 const years = 10
@@ -84,3 +85,9 @@ const signerExtensions = [
   // Stock openssl accepts a CMS signature only by a certificate for mail.
   { name: 'extKeyUsage', codeSigning: true, emailProtection: true },
 ]
+
+/** node-forge as an ES module has all of itself in `default`. Loading it takes longer than a build with nothing to do may. */
+async function loadForge(): Promise<Forge> {
+  const module = (await import('node-forge')) as Forge & { default?: Forge }
+  return module.default ?? module
+}

@@ -6,9 +6,8 @@ import type { DeployContext, Deployed, Input } from '../engine/stage.ts'
 import { FleetsieError } from '../errors.ts'
 import { type ArtifactFile, type ArtifactList, authorityName, readArtifacts } from './artifacts.ts'
 import { callerOf, settle } from './caller.ts'
-import { sha256OfFile } from './hash-file.ts'
 import { judge } from './openssl.ts'
-import { makeFolder, replaceWithBytes, replaceWithCopy, sweepParts } from './replace-file.ts'
+import { makeFolder, Replacements, sweepParts } from './replace-file.ts'
 import { type Signed, signArtifacts } from './sign-artifacts.ts'
 import { type SigningKey, signingKey } from './signing-key.ts'
 
@@ -22,17 +21,81 @@ type Context = Omit<DeployContext<unknown>, 'options'> & { readonly options: Pub
 
 const mode = 0o644
 
-/** Signs the artifacts and fills the folder `out`. What is there already with the same bytes is left alone. */
+/**
+ * Signs the artifacts and fills the folder `out`. What is there already with the same bytes is left alone. The rest is
+ * copied and signed at the same time, and takes its names when all of it is there and accepted.
+ */
 export async function publishArtifacts(context: Context): Promise<Deployed[]> {
-  const { artifacts } = context.options
+  const { cwd, options, note } = context
   const key = await signingKey(process.env)
   if (key.development) {
-    context.note(`signed with a development key (${key.place}): set FLEETSIE_SIGNING_KEY for a release`)
+    note(`signed with a development key (${key.place}): set FLEETSIE_SIGNING_KEY for a release`)
   }
-  const list = await readArtifacts(artifacts.path)
-  const signed = await signArtifacts(artifacts.path, list, key)
+  const list = await readArtifacts(options.artifacts.path)
+  const caller = callerOf(process.env)
+  const folder = resolve(cwd, options.out)
+  await makeFolder(folder, 0o755, caller)
+  await sweepParts(folder)
+  const files = new Replacements({ mode, caller })
+  try {
+    const [copied, signed] = await settled([
+      copy(context, folder, list, files),
+      sign(context, folder, list, key, files),
+    ])
+    await files.commit()
+    return [...copied, ...signed]
+  } finally {
+    await files.discard()
+  }
+}
+
+/** Waits for both before it fails, so that nothing is written once the parts are removed. */
+async function settled<T>(both: readonly [Promise<T>, Promise<T>]): Promise<[T, T]> {
+  await Promise.allSettled(both)
+  return Promise.all(both)
+}
+
+async function copy(
+  context: Context,
+  folder: string,
+  list: ArtifactList,
+  files: Replacements,
+): Promise<Deployed[]> {
+  const { options, progress, signal } = context
+  const published = list.files.filter(({ kind }) => kind !== 'provenance')
+  const total = published.reduce((sum, { size }) => sum + size, 0)
+  let done = 0
+  for (const file of published) {
+    const path = join(folder, file.name)
+    if (!(await isThere(path, file, context))) {
+      const source = join(options.artifacts.path, file.name)
+      await files.addCopy(path, source, signal)
+      await checkSource(source, file, context)
+    }
+    done += file.size
+    progress(done, total, 'bytes')
+  }
+  return published.map(({ name, sha256, kind }) => ({ path: join(options.out, name), sha256, kind }))
+}
+
+async function sign(
+  context: Context,
+  folder: string,
+  list: ArtifactList,
+  key: SigningKey,
+  files: Replacements,
+): Promise<Deployed[]> {
+  const { options } = context
+  const signed = await signArtifacts(options.artifacts.path, list, key)
   await proveAccepted(context, list, signed, key)
-  return put(context, list, signed)
+  return Promise.all(
+    signed.map(async ({ name, bytes, kind }) => {
+      const path = join(folder, name)
+      const sha256 = createHash('sha256').update(bytes).digest('hex')
+      if (!(await isThere(path, { size: bytes.length, sha256 }, context))) await files.addBytes(path, bytes)
+      return { path: join(options.out, name), sha256, kind }
+    }),
+  )
 }
 
 /** Stock openssl judges before anything is published: a chain may be unfit in ways that only it knows. */
@@ -53,61 +116,27 @@ async function proveAccepted(
   })
 }
 
-async function put(context: Context, list: ArtifactList, signed: readonly Signed[]): Promise<Deployed[]> {
-  const { cwd, options, progress, signal } = context
-  const caller = callerOf(process.env)
-  const folder = resolve(cwd, options.out)
-  await makeFolder(folder, 0o755, caller)
-  await sweepParts(folder)
-
-  const published = list.files.filter(({ kind }) => kind !== 'provenance')
-  const total = published.reduce((sum, { size }) => sum + size, 0)
-  let done = 0
-  const deployed: Deployed[] = []
-  for (const file of published) {
-    const path = join(folder, file.name)
-    if (!(await isThere(path, file, signal))) {
-      const check = (part: string) => checkCopy(part, file, options.artifacts.path, signal)
-      await replaceWithCopy(path, join(options.artifacts.path, file.name), { mode, caller, check })
-    }
-    done += file.size
-    progress(done, total, 'bytes')
-    deployed.push({ path: join(options.out, file.name), sha256: file.sha256, kind: file.kind })
-  }
-  for (const { name, bytes, kind } of signed) {
-    const path = join(folder, name)
-    const sha256 = createHash('sha256').update(bytes).digest('hex')
-    if (!(await isThere(path, { size: bytes.length, sha256 }, signal))) {
-      await replaceWithBytes(path, bytes, { mode, caller })
-    }
-    deployed.push({ path: join(options.out, name), sha256, kind })
-  }
-  return deployed
-}
-
 /** True if the very file is there; then only its mode is set right. A symbolic link is not the file. */
 async function isThere(
   path: string,
   file: { size: number; sha256: string },
-  signal: AbortSignal,
+  context: Context,
 ): Promise<boolean> {
   const present = await lstat(path).catch(() => undefined)
   if (!present?.isFile() || present.size !== file.size) return false
-  if ((await sha256OfFile(path, { signal })) !== file.sha256) return false
+  if ((await context.sha256(path)) !== file.sha256) return false
   if ((present.mode & 0o7777) !== mode) await settle(path, mode, undefined)
   return true
 }
 
-/** A signature over a digest must not be published beside other bytes. */
-async function checkCopy(
-  part: string,
-  file: ArtifactFile,
-  store: string,
-  signal: AbortSignal,
-): Promise<void> {
-  if ((await sha256OfFile(part, { signal })) === file.sha256) return
+/**
+ * A signature over a digest must not be published beside other bytes. Looked at when it has been copied: what is as it
+ * was when its digest was taken has not changed meanwhile either.
+ */
+async function checkSource(source: string, file: ArtifactFile, context: Context): Promise<void> {
+  if ((await context.sha256(source)) === file.sha256) return
   throw new FleetsieError('E_STORE', 'the file is not the one that `save` made', {
-    file: join(store, file.name),
+    file: source,
     hint: 'run `fleetsie store verify`, then build again',
   })
 }

@@ -1,17 +1,15 @@
 /** Files outside the store: written under another name, synced, then renamed, so that nobody sees half of one. */
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { copyFile, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
 import { type Caller, settle } from './caller.ts'
+import { copySynced } from './copy-synced.ts'
 import { isAlive } from './is-alive.ts'
 
 interface Placement {
   mode: number
   caller: Caller | undefined
-  /** Looks at the finished file before it takes its name; what it throws leaves the old file as it was. */
-  check?(path: string): Promise<void>
 }
 
 /** Says nothing about the file's own name, which may be as long as a name can be. */
@@ -22,48 +20,69 @@ export function partName(): string {
 }
 
 /** Puts `bytes` at `path`. A symbolic link there is replaced, never followed. */
-export function replaceWithBytes(path: string, bytes: Buffer, placement: Placement): Promise<void> {
-  return replace(path, placement, async (part) => {
-    const file = await open(part, 'wx', placement.mode)
-    try {
-      await file.writeFile(bytes)
-    } finally {
-      await file.close()
-    }
-  })
+export async function replaceWithBytes(path: string, bytes: Buffer, placement: Placement): Promise<void> {
+  const files = new Replacements(placement)
+  try {
+    await files.addBytes(path, bytes)
+    await files.commit()
+  } finally {
+    await files.discard()
+  }
 }
 
-/** Puts a copy of `source` at `path`, sharing its blocks where the filesystem can. */
-export function replaceWithCopy(path: string, source: string, placement: Placement): Promise<void> {
-  return replace(path, placement, (part) =>
-    copyFile(source, part, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE),
-  )
-}
+/** Files of one folder that take their names together, when all of them are on the disk. */
+export class Replacements {
+  readonly #placement: Placement
+  readonly #parts: { part: string; path: string }[] = []
 
-async function replace(
-  path: string,
-  { mode, caller, check }: Placement,
-  write: (part: string) => Promise<void>,
-): Promise<void> {
-  const present = await lstat(path).catch(() => undefined)
-  if (present?.isDirectory()) {
-    throw new FleetsieError('E_INPUT', 'a folder is in the way of a file', {
-      file: path,
-      hint: 'move the folder away, or choose another `out`',
+  constructor(placement: Placement) {
+    this.#placement = placement
+  }
+
+  /** Gets `bytes` ready for `path`. A symbolic link there will be replaced, never followed. */
+  addBytes(path: string, bytes: Buffer): Promise<void> {
+    return this.#add(path, async (part) => {
+      const file = await open(part, 'wx', this.#placement.mode)
+      try {
+        await file.writeFile(bytes)
+      } finally {
+        await file.close()
+      }
     })
   }
-  const part = join(dirname(path), partName())
-  try {
+
+  /** Gets a copy of `source` ready for `path`. */
+  addCopy(path: string, source: string, signal: AbortSignal): Promise<void> {
+    return this.#add(path, (part) => copySynced(source, part, signal))
+  }
+
+  /** Gives all their names. */
+  async commit(): Promise<void> {
+    const folders = new Set(this.#parts.map(({ path }) => dirname(path)))
+    for (const { part, path } of this.#parts) await rename(part, path)
+    this.#parts.length = 0
+    for (const folder of folders) await sync(folder)
+  }
+
+  /** Removes what got no name. */
+  async discard(): Promise<void> {
+    for (const { part } of this.#parts) await rm(part, { force: true })
+  }
+
+  async #add(path: string, write: (part: string) => Promise<void>): Promise<void> {
+    const present = await lstat(path).catch(() => undefined)
+    if (present?.isDirectory()) {
+      throw new FleetsieError('E_INPUT', 'a folder is in the way of a file', {
+        file: path,
+        hint: 'move the folder away, or choose another `out`',
+      })
+    }
+    const part = join(dirname(path), partName())
+    this.#parts.push({ part, path })
     await write(part)
-    // Whatever the umask is and the source's mode was.
-    await settle(part, mode, caller)
-    await check?.(part)
+    // Whatever the umask is.
+    await settle(part, this.#placement.mode, this.#placement.caller)
     await sync(part)
-    await rename(part, path)
-    await sync(dirname(path))
-  } catch (error) {
-    await rm(part, { force: true })
-    throw error
   }
 }
 

@@ -32,7 +32,7 @@ export async function signArtifacts(
   const signed: Signed[] = []
   for (const kind of ['image', 'sums'] as const) {
     const file = only(list, kind)
-    const bytes = await detachedSignature(Buffer.from(file.sha256, 'hex'), chain, key)
+    const bytes = detachedSignature(Buffer.from(file.sha256, 'hex'), chain, key)
     signed.push({ name: file.name + signatureSuffix, bytes, kind: 'signature', of: file })
   }
   const statement = only(list, 'provenance')

@@ -1,6 +1,6 @@
 /** A small release as `save` would leave it, and a context to deploy it with, for tests. */
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runner } from '../../lib/engine/process.ts'
 import type { DeployContext, DeployStage } from '../../lib/engine/stage.ts'
@@ -60,6 +60,7 @@ export function deployment(cwd: string, artifacts: string, options: { out?: stri
     sources: [],
     tmp,
     cwd,
+    sha256: async (file) => createHash('sha256').update(readFileSync(file)).digest('hex'),
     signal,
     jobs: 2,
     epoch: undefined,

@@ -12,8 +12,12 @@ import { digestOf, type Listing } from './listing.ts'
 import { type Normalised, normalise, syncFolder } from './normalise.ts'
 import { type Objects, recordTrace } from './objects.ts'
 import type { Parts } from './parts.ts'
+import type { Statcache } from './statcache.ts'
 import type { PublishRequest, StoredObject } from './types.ts'
 import { keepLog, objectFolder } from './workspaces.ts'
+
+/** Bytes from which looking a digest up is less work than hashing. */
+const largeSize = 1024 * 1024
 
 /** Repeats in the folder what the database knows; not part of the digest. */
 interface ObjectMeta {
@@ -29,6 +33,7 @@ interface ObjectMeta {
 export async function publish(
   parts: Parts,
   objects: Objects,
+  statcache: Statcache,
   request: PublishRequest,
 ): Promise<StoredObject> {
   const { layout, sql } = parts
@@ -59,10 +64,19 @@ export async function publish(
     throw error
   }
   tracePoint('publish.committed')
+  if (moved !== undefined) rememberLarge(statcache, join(moved, 'out'), normalised.listing)
   // Published is published, whatever became of the log.
   await keepLog(parts, request.workspace, request.key).catch(() => {})
   tracePoint('publish.logged')
   return { digest, name: request.name, path: join(layout.objects, stored.folder, 'out'), bytes: stored.bytes }
+}
+
+/** Who takes a large file out of the store again knows its digest without reading it. */
+function rememberLarge(statcache: Statcache, folder: string, { entries }: Listing): void {
+  for (const entry of entries) {
+    if (entry.type !== 'file' || entry.size < largeSize || !('sha256' in entry)) continue
+    statcache.remember(join(folder, entry.path), entry.sha256)
+  }
 }
 
 async function writeMeta(

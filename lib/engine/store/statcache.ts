@@ -16,6 +16,7 @@ interface Row {
  * was hashed is not remembered (git calls such an entry racy). 2 s is the coarsest clock that filesystems have.
  */
 const racyMs = 2000
+const wholeMs = 1_000_000n
 
 export class Statcache {
   readonly #parts: Parts
@@ -45,6 +46,18 @@ export class Statcache {
       return sha256
     } finally {
       await handle.close()
+    }
+  }
+
+  /**
+   * Takes over the sha256 of a file that is just written, so that nobody reads it again. A change within the same tick of
+   * the clock would go unseen: no more than 10 ms where times have fractions, else the file is not remembered.
+   */
+  remember(file: string, sha256: string): void {
+    const path = resolve(file)
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false })
+    if (stat?.isFile() && stat.ctimeNs % wholeMs !== 0n) {
+      this.#remember(path, { fingerprint: fingerprint(stat), sha256 })
     }
   }
 

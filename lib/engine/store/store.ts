@@ -145,7 +145,7 @@ export class Store {
       const { autoGc, makeRoomFor } = await import('./gc.ts')
       const { publish } = await import('./publish.ts')
       await autoGc(this.#parts)
-      return makeRoomFor(this.#parts, () => publish(this.#parts, this.#objects, request))
+      return makeRoomFor(this.#parts, () => publish(this.#parts, this.#objects, this.#statcache, request))
     })
   }
 
@@ -207,9 +207,14 @@ export class Store {
     return this.#write(() => keepLog(this.#parts, workspace, key))
   }
 
-  /** sha256 of a file outside the store, remembered while nothing about the file changes. */
+  /** sha256 of a file, remembered while nothing about the file changes. */
   async sha256(file: string): Promise<string> {
     return this.#statcache.sha256(file)
+  }
+
+  /** Takes over the sha256 of a file that whoever wrote it has computed just now. */
+  rememberSha256(file: string, sha256: string): void {
+    this.#statcache.remember(file, sha256)
   }
 
   /** The version of the program whose file has this sha256; `ask` is called once in the store's life. */

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { DeployContext, Deployed } from '../../../lib/engine/stage.ts'
 import { type Rig, rig, type TestStage, textOf } from '../../helpers/engine.ts'
+
+const handle = await open(import.meta.filename)
+const FileHandle = Object.getPrototypeOf(handle)
+await handle.close()
 
 /** A stage that puts the text of its inputs into two files of the project. */
 function deployStage(r: Rig, identity = () => 'certificate 1'): TestStage {
@@ -36,6 +41,14 @@ test('what is deployed is applied once, then left alone', async (t) => {
   assert.deepEqual(second.lines, ['a cached nothing changed', 'put unchanged nothing changed'])
   assert.deepEqual(second.artifacts, expected, 'unchanged artifacts are told as well')
   assert.equal(put.runs, 1)
+})
+
+test('what a stage has just written is not read again', async (t) => {
+  const r = await rig(t)
+  await r.build(deployStage(r)({ from: [r.stage('a')({ text: 'x' })] }))
+  t.mock.method(FileHandle, 'read', () => assert.fail('it was read'))
+  const sha256 = createHash('sha256').update('x').digest('hex')
+  for (const name of ['one', 'two']) assert.equal(await r.store.sha256(join(r.cwd, 'out', name)), sha256)
 })
 
 describe('it is put back when', () => {

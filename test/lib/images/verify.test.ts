@@ -67,7 +67,7 @@ async function signWith(path: string, keyText: string, chain: string): Promise<v
     .map((pem) => new X509Certificate(pem))
   const sha256 = createHash('sha256').update(readFileSync(path)).digest()
   const chainList = certificates as [X509Certificate, ...X509Certificate[]]
-  writeFileSync(`${path}.p7s`, await detachedSignature(sha256, chainList, createPrivateKey(keyText)))
+  writeFileSync(`${path}.p7s`, detachedSignature(sha256, chainList, createPrivateKey(keyText)))
 }
 
 test('a release as it was signed passes every check', async () => {

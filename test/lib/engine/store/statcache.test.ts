@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import Database from 'better-sqlite3'
+import type { FileDigest } from '../../../../lib/engine/stage.ts'
 import type { Store } from '../../../../lib/engine/store/store.ts'
-import { openStore, temporaryFolder } from '../../../helpers/store.ts'
+import { openStore, publish, temporaryFolder } from '../../../helpers/store.ts'
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 const lie = 'f'.repeat(64)
@@ -106,6 +107,43 @@ test('it remembers across processes, and gc forgets files that are gone', async 
   renameSync(file, `${file}.gone`)
   await next.gc()
   assert.equal(remembered(), false)
+})
+
+test('a file is not read while it is as whoever wrote it left it', async (t) => {
+  const { store, file } = await setUp(t, 0)
+  store.rememberSha256(file, lie)
+  assert.equal(await store.sha256(file), lie)
+  await store.close()
+  const { store: next } = await openStore(t, store.folder)
+  assert.equal(await next.sha256(file), lie)
+  writeFileSync(file, 'two')
+  assert.equal(await next.sha256(file), sha256('two'))
+})
+
+test('of an object, large files are known already; small ones and those of another digest are read', async (t) => {
+  const { store } = await openStore(t)
+  const files = { large: Buffer.alloc(1024 * 1024), small: 'one', image: Buffer.alloc(1024 * 1024) }
+  const declared = new Map<string, FileDigest>([
+    ['large', { sha256: lie }],
+    ['small', { sha256: lie }],
+    ['image', { chunks: lie }],
+  ])
+  const { path } = await publish(store, 'a', { files, declared })
+  assert.equal(await store.sha256(join(path, 'large')), lie)
+  assert.equal(await store.sha256(join(path, 'small')), sha256('one'))
+  assert.notEqual(await store.sha256(join(path, 'image')), lie)
+})
+
+test('an object that was here before is not taken for what was published again', async (t) => {
+  const { store } = await openStore(t)
+  const files = { large: Buffer.alloc(1024 * 1024) }
+  const output = { files, declared: new Map<string, FileDigest>([['large', { sha256: lie }]]) }
+  const { path } = await publish(store, 'a', output)
+  const file = join(path, 'large')
+  chmodSync(file, 0o644)
+  writeFileSync(file, 'damaged')
+  await publish(store, 'b', output)
+  assert.equal(await store.sha256(file), sha256('damaged'))
 })
 
 test('what is no file is refused', async (t) => {
