@@ -1,5 +1,5 @@
 /** A small stock image as `decompress` and `mount` leave it, layers, and what a working image does with them. */
-import { createHash } from 'node:crypto'
+import { createCipheriv, createHash } from 'node:crypto'
 import { copyFile, mkdir, mkdtemp, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -60,9 +60,10 @@ export class SaveRig {
     this.carry = carryIn(join(folder, 'carried'))
   }
 
-  static async open(test: TestContext): Promise<SaveRig> {
+  /** Without a test: to be removed by `remove`. */
+  static async open(test?: TestContext): Promise<SaveRig> {
     const rig = new SaveRig(await mkdtemp(join(tmpdir(), 'fleetsie-save-')))
-    test.after(() => removeTree(rig.folder))
+    test?.after(() => rig.remove())
     await mkdir(rig.image.path)
     const run = runner({
       home: rig.folder,
@@ -76,9 +77,9 @@ export class SaveRig {
       `label: dos\nstart=${fat.offset / 512}, size=${fat.size / 512}, type=c\nstart=${ext.offset / 512}, size=${ext.size / 512}, type=83\n`,
     )
     // Free space holds what was there before.
-    const noise = Buffer.alloc(8 * MiB)
-    for (let at = 0; at < noise.length; at += 32)
-      createHash('sha256').update(`${at}`).digest().copy(noise, at)
+    const noise = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(
+      Buffer.alloc(8 * MiB),
+    )
     await run('dd', ['bs=1M', 'seek=9', 'conv=notrunc', 'status=none', `of=${rig.stock}`], { input: noise })
     await run('mkfs.vfat', [
       '--invariant',
@@ -123,6 +124,10 @@ export class SaveRig {
     await writeFile(rig.stock, await rig.editFresh(rig.fresh, first))
     await rig.describe()
     return rig
+  }
+
+  remove(): Promise<void> {
+    return removeTree(this.folder)
   }
 
   /** Writes the manifest of the stock image as it is. */
