@@ -3,50 +3,27 @@
  * the rest words that compress like text. The same bytes each time, whatever machine makes it.
  */
 import { createCipheriv } from 'node:crypto'
-import { mkdir, open, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Run, runner } from '../lib/engine/process.ts'
+import type { Run } from '../lib/engine/process.ts'
+import { compressTo, decompressTo, growLast, putBack, tools } from './disk.ts'
 
 const MiB = 1024 * 1024
 const size = 1024 * MiB
 const files = 300
-/** Where the sample has its root partition; it is the last one. */
-const root = 44 * MiB
-const epoch = '1783728000'
 
 /** Makes it at `output` from the sample's file. Takes about half a minute, most of it xz. */
 export async function makeLargeImage(sample: string, output: string, tmp: string): Promise<void> {
-  await mkdir(tmp)
-  const env = { SOURCE_DATE_EPOCH: epoch, E2FSPROGS_FAKE_TIME: epoch }
-  const run = runner({ home: tmp, env })
+  await mkdir(tmp, { recursive: true })
+  const run = tools(tmp)
   const disk = join(tmp, 'disk.img')
   const partition = join(tmp, 'root.img')
-  await intoFile(run, disk, 'xz', ['-dc', '-T0', sample])
-  await run('truncate', [`--size=${size}`, disk])
-  await run('sfdisk', ['--quiet', '--no-reread', '-N', '2', disk], { input: ', +\n' })
-  await run('dd', dd(disk, partition, `skip=${root}`))
-  await run('resize2fs', ['-f', partition])
+  await decompressTo(run, sample, disk)
+  const { offset } = await growLast(run, disk, size, partition)
   await fill(run, partition, tmp)
-  await run('e2fsck', ['-fn', partition])
-  await run('dd', dd(partition, disk, `seek=${root}`))
-  // The quickest encoder, with the dictionary and blocks that -6 has: those are what a decoder sees.
-  const xz = ['--lzma2=preset=0,dict=8MiB', '-T2', '--check=crc64', `--block-size=${24 * MiB}`, '-c', disk]
-  await intoFile(run, output, 'xz', xz)
+  await putBack(run, partition, disk, offset)
+  await compressTo(run, disk, output)
   await rm(tmp, { recursive: true })
-}
-
-function dd(from: string, to: string, place: string): string[] {
-  const flags = ['iflag=skip_bytes', 'oflag=seek_bytes', 'conv=notrunc,sparse']
-  return [`if=${from}`, `of=${to}`, `bs=${MiB}`, place, 'status=none', ...flags]
-}
-
-async function intoFile(run: Run, path: string, command: string, args: readonly string[]): Promise<void> {
-  const file = await open(path, 'wx')
-  try {
-    await run(command, args, { outputFd: file.fd })
-  } finally {
-    await file.close()
-  }
 }
 
 async function fill(run: Run, partition: string, tmp: string): Promise<void> {

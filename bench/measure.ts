@@ -14,6 +14,8 @@ export interface Subject {
   args: readonly string[]
   cwd: string
   env: NodeJS.ProcessEnv
+  /** Seconds after which it is ended and counts as failed. Default: none. */
+  limit?: number
   /** `run` counts from 0, the run that warms up. */
   before?: (run: number) => Promise<void>
 }
@@ -25,6 +27,8 @@ export interface Sample {
   cpu?: number
   /** Bytes: the largest single process of those. */
   peak?: number
+  /** Bytes that it and all that it waited for gave to files, as the kernel counts them. Absent without GNU time. */
+  written?: number
   stdout: string
 }
 
@@ -34,16 +38,19 @@ export const hasGnuTime = existsSync(gnuTime)
 const kept = 16 * 1024 * 1024
 
 /** Runs it once. Fails when the program does: a figure of a run that failed would say nothing. */
-export async function measure({ command, args, cwd, env }: Subject): Promise<Sample> {
+export async function measure({ command, args, cwd, env, limit }: Subject): Promise<Sample> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetsie-bench-time-'))
   try {
     const facts = join(folder, 'facts')
-    const wrapper = hasGnuTime ? [gnuTime, '--format=%U %S %M', `--output=${facts}`] : []
-    const [program, ...rest] = [...wrapper, command, ...args]
+    const timer = hasGnuTime ? [gnuTime, '--format=%U %S %M %O', `--output=${facts}`] : []
+    // Ends the whole process group.
+    const end = limit === undefined ? [] : ['timeout', '--kill-after=5', `${limit}`]
+    const [program, ...rest] = [...timer, ...end, command, ...args]
     const { wall, stdout } = await timed(program!, rest, { cwd, env })
     if (!hasGnuTime) return { wall, stdout }
-    const [user = 0, system = 0, peak = 0] = (await readFile(facts, 'utf8')).trim().split(' ').map(Number)
-    return { wall, cpu: (user + system) * 1000, peak: peak * 1024, stdout }
+    const counted = (await readFile(facts, 'utf8')).trim().split(' ').map(Number)
+    const [user = 0, system = 0, peak = 0, blocks = 0] = counted
+    return { wall, cpu: (user + system) * 1000, peak: peak * 1024, written: blocks * 512, stdout }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -76,6 +83,14 @@ function timed(
         reject(new Error(`${program} ended with ${code ?? signal}: ${(stderr + stdout).trim().slice(-600)}`))
     })
   })
+}
+
+/** Runs it `runs` times, after one run that is not counted, where `warmUp` asks for that. */
+export async function repeat(subject: Subject, runs: number, warmUp = true): Promise<Sample[]> {
+  if (warmUp) await once(subject, 0)
+  const samples: Sample[] = []
+  for (let run = 1; run <= runs; run++) samples.push(await once(subject, run))
+  return samples
 }
 
 /** Runs both in turn, `runs` times, after one run each that is not counted. */

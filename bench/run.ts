@@ -5,34 +5,67 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
+import { drawChart } from './draw-chart.ts'
 import { machine } from './machine.ts'
+import { runPeer, shortReason } from './peers/run.ts'
+import { seed } from './peers/seed.ts'
+import { makeProject } from './project.ts'
 import { preface, table } from './report.ts'
 import type { Row } from './row.ts'
+import { otherChanges } from './scenarios/changes.ts'
+import { codecScenario } from './scenarios/codecs.ts'
+import { cold } from './scenarios/cold.ts'
 import { decompress } from './scenarios/decompress.ts'
 import { edit } from './scenarios/edit.ts'
+import { larger } from './scenarios/larger.ts'
 import { memory } from './scenarios/memory.ts'
 import { nothingToDo } from './scenarios/nothing-to-do.ts'
-import type { Scenario, StockImage } from './scenarios/scenario.ts'
-import { type ImageOptions, stockImage } from './stock-image.ts'
+import type { Bench, Scenario } from './scenarios/scenario.ts'
+import { fiveTimes, type ImageOptions, stockImage } from './stock-image.ts'
 import { makeWorkplace, type Workplace } from './workplace.ts'
 
 const checkout = dirname(import.meta.dirname)
-const scenarios: readonly Scenario[] = [nothingToDo, decompress, memory, edit]
+/** What ends first comes first: who watches sees a figure soon. */
+const scenarios: readonly Scenario[] = [
+  nothingToDo,
+  decompress,
+  cold,
+  edit,
+  otherChanges,
+  larger,
+  memory,
+  codecScenario,
+]
 
 interface Options extends ImageOptions {
   runs: number
+  svg?: string | true
 }
 
 const program = new Command('npm run bench --')
   .description('Times this program beside its peers and prints one table of ratios.')
   .argument('[pattern]', 'only scenarios whose name holds this', '')
-  .option('--image <file>', 'a stock .img.xz for decompress, memory and edit; default: one is made, 1 GiB')
+  .option('--image <file>', 'a stock .img.xz to work on; default: one is made, 1 GiB')
   .option('--debian', 'make that image by the stage debian, and measure this: takes minutes and a mirror')
   .option('--os <ostype>', 'which OS is in it, as `install` takes it', 'Debian')
-  .option('--runs <n>', 'how often both sides of a ratio run', positive, 5)
+  .option(
+    '--runs <n>',
+    'how often both sides of a ratio run; what takes minutes runs less often',
+    positive,
+    5,
+  )
+  .option('--cache <folder>', 'keep the images that are made there, for the next time')
+  .option('--svg [results]', 'measure nothing: draw docs/bench.svg of a results file, by default the newest')
   .addHelpText('after', `\nScenarios:\n${scenarios.map((one) => `  ${one.name}: ${one.about}`).join('\n')}`)
-  .action(bench)
+  .action((pattern: string, options: Options) =>
+    options.svg === undefined ? bench(pattern, options) : draw(options.svg),
+  )
 await program.parseAsync()
+
+async function draw(results: string | true): Promise<void> {
+  const { from, to } = await drawChart(checkout, results === true ? undefined : results)
+  say(`${to}, of ${from}`)
+}
 
 async function bench(pattern: string, options: Options): Promise<void> {
   const chosen = scenarios.filter((scenario) => scenario.name.includes(pattern))
@@ -46,13 +79,10 @@ async function bench(pattern: string, options: Options): Promise<void> {
   const workplace = await makeWorkplace()
   const rows: Row[] = []
   try {
-    const image = once(() => {
-      say('getting the large image ready')
-      return stockImage(workplace, options)
-    })
+    const given = benchIn(workplace, options)
     for (const scenario of chosen) {
       say(`${scenario.name}: ${scenario.about}`)
-      rows.push(...(await runOne(scenario, workplace, options.runs, image)))
+      rows.push(...(await runOne(scenario, given)))
     }
   } finally {
     await workplace.remove()
@@ -66,18 +96,35 @@ async function bench(pattern: string, options: Options): Promise<void> {
   say(`with the commands: ${file}`)
 }
 
-async function runOne(
-  scenario: Scenario,
-  workplace: Workplace,
-  runs: number,
-  image: () => Promise<StockImage>,
-): Promise<Row[]> {
+function benchIn(workplace: Workplace, options: ImageOptions & { runs: number }): Bench {
+  const image = once(() => {
+    say('getting the stock image ready')
+    return stockImage(workplace, options)
+  })
+  return {
+    workplace,
+    runs: options.runs,
+    image,
+    async fiveTimes(kind) {
+      return fiveTimes(workplace, options, kind, await image())
+    },
+    seed: once(async () => {
+      say('running the shell script')
+      const stock = await image()
+      const { overlays } = await makeProject(workplace, 'seed', stock)
+      return runPeer(seed, { workplace, stock, overlays }, { runs: options.runs, few: 2 })
+    }),
+    say,
+  }
+}
+
+async function runOne(scenario: Scenario, given: Bench): Promise<Row[]> {
   try {
-    return await scenario.run({ workplace, runs, image })
+    return await scenario.run(given)
   } catch (error) {
     // The others may still run; who reads the table sees that this one did not.
     process.exitCode = 1
-    return [{ name: scenario.name, notRun: (error as Error).message.replaceAll(/\s+/g, ' ').slice(0, 300) }]
+    return [{ name: scenario.name, notRun: shortReason(error) }]
   }
 }
 

@@ -22,3 +22,9 @@ export function pairwise(ours: readonly number[], peers: readonly number[]): Spr
   if (ours.length !== peers.length) throw new RangeError('runs come in pairs')
   return spread(ours.map((value, index) => value / peers[index]!))
 }
+
+/** For runs that did not stand beside each other: median over median, between the widest two that the runs allow. */
+export function unpaired(ours: readonly number[], peers: readonly number[]): Spread {
+  const [our, peer] = [spread(ours), spread(peers)]
+  return { median: our.median / peer.median, min: our.min / peer.max, max: our.max / peer.min }
+}

@@ -3,9 +3,10 @@
  * keys of its own, so that nobody's results are used or replaced.
  */
 import { execFileSync } from 'node:child_process'
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { track } from './git.ts'
 import type { Subject } from './measure.ts'
 
 const here = dirname(import.meta.dirname)
@@ -46,7 +47,7 @@ export async function makeWorkplace(): Promise<Workplace> {
     }
     await symlink(join(here, 'node_modules'), join(checkout, 'node_modules'))
     track(checkout)
-    execFileSync(process.execPath, ['scripts/compile.mjs'], { cwd: checkout, env, stdio: 'pipe' })
+    compile(checkout, env)
     return { root, checkout, env, remove }
   } catch (error) {
     await remove()
@@ -54,57 +55,16 @@ export async function makeWorkplace(): Promise<Workplace> {
   }
 }
 
-/** Makes a folder a git repository that tracks all of it: overlays hold what git tracks. */
-export function track(folder: string): void {
-  execFileSync('git', ['init', '--quiet'], { cwd: folder })
-  execFileSync('git', ['add', '--all'], { cwd: folder })
+/** @throws with what the compiler said */
+function compile(cwd: string, env: NodeJS.ProcessEnv): void {
+  try {
+    execFileSync(process.execPath, ['scripts/compile.mjs'], { cwd, env, stdio: 'pipe', encoding: 'utf8' })
+  } catch (error) {
+    throw new Error(`this checkout does not compile:\n${(error as { stdout?: string }).stdout}`)
+  }
 }
 
 /** The installed program, as npm's bin would start it. */
 export function fleetsie({ checkout, env }: Workplace, cwd: string, ...args: string[]): Subject {
   return { command: process.execPath, args: [join(checkout, 'dist/lib/cli/bin.js'), ...args], cwd, env }
-}
-
-/**
- * A project of its own that imports the compiled package. Its pipeline has the target `table`, which ends after
- * `mount`, `customized`, where a script has run in the image, and `image`, all the way to the signed artifacts.
- */
-export async function makeProject(at: Workplace, name: string, stock: string, os: string): Promise<string> {
-  return writeProject(at, name, {
-    'overlays/part_1/bench.txt': 'a file for the boot partition\n',
-    'overlays/part_2/etc/motd': 'the first text\n',
-    'customize.sh': 'echo customized > /etc/customized\n',
-    'pipeline.mjs': `
-import { customize, decompress, fetch, install, mount, overlay, pipeline, save, sign } from '${at.checkout}/dist/lib/index.js'
-const stock = fetch({ file: ${JSON.stringify(stock)} })
-const image = decompress({ from: stock })
-const table = mount({ image })
-const layers = [overlay({ from: 'overlays' }), install({ image, os: ${JSON.stringify(os)} })]
-await pipeline({
-  image: () => sign({ artifacts: save({ stock, image, table, layers, name: 'bench' }), out: 'out' }),
-  table: () => table,
-  customized: () => customize({ image, table, layers, script: 'customize.sh' }),
-})
-`,
-  })
-}
-
-/** A project with the target `stock`: the image that the stage `debian` makes. */
-export async function makeDebianProject(at: Workplace): Promise<string> {
-  return writeProject(at, 'debian', {
-    'pipeline.mjs': `
-import { debian, pipeline } from '${at.checkout}/dist/lib/index.js'
-await pipeline({ stock: () => debian({ lock: '${at.checkout}/debian.lock' }) })
-`,
-  })
-}
-
-async function writeProject(at: Workplace, name: string, files: Record<string, string>): Promise<string> {
-  const folder = join(at.root, name)
-  for (const [path, content] of Object.entries({ '.gitignore': 'out/\n', ...files })) {
-    await mkdir(dirname(join(folder, path)), { recursive: true })
-    await writeFile(join(folder, path), content)
-  }
-  track(folder)
-  return folder
 }

@@ -2,8 +2,8 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inTurn, type Subject } from '../measure.ts'
+import { makeProject } from '../project.ts'
 import { compared } from '../row.ts'
-import { fleetsie, makeProject } from '../workplace.ts'
 import type { Scenario } from './scenario.ts'
 
 export const decompress: Scenario = {
@@ -11,9 +11,9 @@ export const decompress: Scenario = {
   about: 'the stage decompress, a whole build with all else cached, beside `xz -dc -T0` and sync',
   async run({ workplace, runs, image }) {
     const stock = await image()
-    const project = await makeProject(workplace, 'decompress', stock.path, stock.os)
+    const project = await makeProject(workplace, 'decompress', stock)
     const target = join(workplace.root, 'by-xz.img')
-    const ours = fleetsie(workplace, project, 'build', 'table', '--no-cache=decompress')
+    const ours = project.build('table', '--no-cache=decompress')
     const peer: Subject = {
       command: 'sh',
       args: ['-c', 'xz -dc -T0 "$1" > "$2" && sync "$2"', 'sh', stock.path, target],
@@ -26,9 +26,10 @@ export const decompress: Scenario = {
     return [
       compared({
         name: 'decompress',
-        ours,
-        peer,
-        samples,
+        beside: 'xz -dc -T0 and sync',
+        ours: { subject: ours, samples: samples.ours },
+        peer: { subject: peer, samples: samples.peer },
+        paired: true,
         goal: { of: 'ratio', atMost: 1.15 },
         about: stock.about,
       }),

@@ -1,39 +1,89 @@
-/** One file of an overlay edited, to the signed artifact, beside a shell script that does it all again. */
-import { rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { inTurn, type Subject } from '../measure.ts'
-import { compared, type Measured } from '../row.ts'
-import { fleetsie, makeProject } from '../workplace.ts'
+/** One file of an overlay edited, to the signed artifact: by the bin and in watch mode, beside every peer. */
+import { writeFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
+import { besidePeer, type OurRun, ourRun } from '../beside.ts'
+import { measure, repeat, type Sample, type Subject } from '../measure.ts'
+import { debos } from '../peers/debos.ts'
+import { genimage } from '../peers/genimage.ts'
+import { guestfish } from '../peers/guestfish.ts'
+import { nix } from '../peers/nix.ts'
+import { peersWithNoWay } from '../peers/none.ts'
+import { peerNotRun, runPeer, shortReason } from '../peers/run.ts'
+import { vmdb2 } from '../peers/vmdb2.ts'
+import { makeProject, type Project, sameFromNothing } from '../project.ts'
+import type { Row } from '../row.ts'
+import { watching } from '../watching.ts'
+import { fleetsie } from '../workplace.ts'
 import type { Bench, Scenario, StockImage } from './scenario.ts'
+
+const peers = [guestfish, genimage, nix, debos, vmdb2]
+/** Milliseconds between two edits in watch mode, as if somebody typed. */
+const pause = 1000
 
 export const edit: Scenario = {
   name: 'edit',
-  about: 'one file of an overlay edited: to the signed artifact, beside bench/seed.sh, which signs nothing',
+  about:
+    'one file of an overlay edited: to the signed artifact, by the bin and in watch mode, beside all peers',
   async run(bench) {
-    const { checkout } = bench.workplace
-    const sample = { path: join(checkout, 'fixtures/sample.img.xz'), os: 'Debian', about: 'the sample' }
+    const stock = await bench.image()
+    const project = await makeProject(bench.workplace, 'edit', stock)
+    await measure(project.build('image'))
+    const ours = await byBin(bench, project)
+    const rows = [
+      besidePeer('edit, by the bin', ours, await bench.seed(), { goal: { of: 'ratio', atMost: 1 / 150 } }),
+      await byWatch(bench, project),
+    ]
     return [
-      await editOf(bench, 'edit, sample', sample),
-      await editOf(bench, 'edit, large', await bench.image()),
+      ...rows,
+      ...(await besidePeers(bench, stock, project, ours)),
+      ...peersWithNoWay('edit, by the bin'),
     ]
   },
 }
 
-async function editOf({ workplace, runs }: Bench, name: string, stock: StockImage): Promise<Measured> {
-  const project = await makeProject(workplace, name.replaceAll(/\W+/g, '-'), stock.path, stock.os)
-  const motd = join(project, 'overlays/part_2/etc/motd')
-  const target = join(workplace.root, 'by-seed.img.xz')
-  const ours: Subject = {
-    ...fleetsie(workplace, project, 'build', 'image'),
-    before: (run) => writeFile(motd, `edited ${run} times\n`),
+async function byBin({ workplace, runs }: Bench, { build, motd }: Project): Promise<OurRun> {
+  const subject: Subject = { ...build('image'), before: (run) => writeFile(motd, `edited ${run} times\n`) }
+  const samples = await repeat(subject, runs)
+  return ourRun(subject, samples, await sameFromNothing(workplace, build('image'), samples.at(-1)!))
+}
+
+async function byWatch(bench: Bench, { folder, motd, build }: Project): Promise<Row> {
+  const name = 'edit, in watch mode'
+  const subject = fleetsie(bench.workplace, folder, 'watch', 'image', '--json')
+  try {
+    const watch = await watching(subject)
+    const samples: Sample[] = []
+    try {
+      for (let run = 0; run <= bench.runs; run++) {
+        await setTimeout(pause)
+        const sample = await watch.edit(() => writeFile(motd, `watched ${run} times\n`))
+        const peak = await watch.peak()
+        if (run > 0) samples.push({ ...sample, ...(peak === undefined ? {} : { peak }) })
+      }
+    } finally {
+      await watch.end()
+    }
+    const same = await sameFromNothing(bench.workplace, build('image'), samples.at(-1)!)
+    return besidePeer(name, ourRun(subject, samples, same), await bench.seed(), {
+      goal: { of: 'ratio', atMost: 1 / 300 },
+      about: 'from the write to the artifacts event; the peak is that of the watching process alone',
+    })
+  } catch (error) {
+    return { name, beside: 'shell script', notRun: shortReason(error) }
   }
-  const peer: Subject = {
-    command: 'sh',
-    args: [join(workplace.checkout, 'bench/seed.sh'), stock.path, join(project, 'overlays'), target],
-    cwd: workplace.root,
-    env: workplace.env,
+}
+
+async function besidePeers(bench: Bench, stock: StockImage, project: Project, ours: OurRun): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const peer of peers) {
+    bench.say(`edit: ${peer.name}`)
+    try {
+      const at = { workplace: bench.workplace, stock, overlays: project.overlays }
+      const run = await runPeer(peer, at, { runs: bench.runs, few: 1 })
+      rows.push(besidePeer('edit, by the bin', ours, run))
+    } catch (error) {
+      rows.push(peerNotRun('edit, by the bin', peer.name, error))
+    }
   }
-  const samples = await inTurn(ours, peer, runs)
-  await rm(target, { force: true })
-  return compared({ name, ours, peer, samples, about: stock.about })
+  return rows
 }

@@ -1,10 +1,11 @@
 /** The largest single process of a build in which one stage runs and all else is known. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { eventsOf } from '../events.ts'
+import { eventsOf } from '../built.ts'
 import { hasGnuTime, measure, type Sample, type Subject } from '../measure.ts'
+import { shortReason } from '../peers/run.ts'
+import { makeProject } from '../project.ts'
 import { figures, type Measured, type Row } from '../row.ts'
-import { fleetsie, makeProject } from '../workplace.ts'
 import type { Scenario, StockImage } from './scenario.ts'
 
 export const memory: Scenario = {
@@ -13,13 +14,12 @@ export const memory: Scenario = {
   async run({ workplace, image }) {
     if (!hasGnuTime) return [{ name: 'memory', notRun: 'GNU time is not installed (Debian package: time)' }]
     const stock = await image()
-    const project = await makeProject(workplace, 'memory', stock.path, stock.os)
-    const build = (...args: string[]): Subject => fleetsie(workplace, project, 'build', '--json', ...args)
+    const { folder, build } = await makeProject(workplace, 'memory', stock)
     const rows: Row[] = [ofDebian(stock)]
     const first = await measure(build('image'))
     for (const { stage } of stagesIn(first)) {
       // A deploy stage does nothing while all is as it left it.
-      if (stage === 'sign') await rm(join(project, 'out'), { recursive: true })
+      if (stage === 'sign') await rm(join(folder, 'out'), { recursive: true })
       rows.push(await ofStage(stage, build('image', `--no-cache=${stage}`), stock))
     }
     // Not every machine gives the rights that a script in an image needs.
@@ -27,7 +27,7 @@ export const memory: Scenario = {
     rows.push(
       await customize.catch((error: Error) => ({
         name: 'memory: customize',
-        notRun: error.message.replaceAll(/\s+/g, ' ').slice(-200),
+        notRun: shortReason(error),
       })),
     )
     return rows
@@ -49,7 +49,7 @@ async function ofStage(stage: string, subject: Subject, stock: StockImage): Prom
 
 function row(stage: string, subject: Subject, sample: Sample, about: string): Measured {
   const goal = { of: 'peak', atMost: 300e6 } as const
-  return { name: `memory: ${stage}`, runs: 1, ours: figures(subject, [sample]), goal, about }
+  return { name: `memory: ${stage}`, ours: figures({ subject, samples: [sample] }), goal, about }
 }
 
 function stagesIn(sample: Sample) {

@@ -1,5 +1,7 @@
 /** What a scenario is given and what it gives. */
+import type { Larger } from '../five-times.ts'
 import type { Sample, Subject } from '../measure.ts'
+import type { PeerRun } from '../peers/run.ts'
 import type { Row } from '../row.ts'
 import type { Workplace } from '../workplace.ts'
 
@@ -9,6 +11,12 @@ export interface Bench {
   runs: number
   /** An .img.xz with several blocks, and which OS is in it. Made on first use when none was given. */
   image(): Promise<StockImage>
+  /** The same on a larger disk, or with more data. Made on first use. */
+  fiveTimes(kind: Larger): Promise<StockImage>
+  /** What the shell script takes for that image. It knows nothing of earlier runs: any change takes it the same. */
+  seed(): Promise<PeerRun>
+  /** Tells whoever waits. */
+  say(line: string): void
 }
 
 export interface StockImage {
