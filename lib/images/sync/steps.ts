@@ -58,7 +58,7 @@ export function stepsBetween(volume: Volume, pushed: WantedTree, wanted: WantedT
   for (const [key, { path, node, fresh }] of wanted) {
     const old = pushed.get(key)
     const replaces = node === undefined || (fresh && node.type === 'directory')
-    if (!replaces || (node ? old?.fresh : old && !old.node)) continue
+    if (!replaces || (node ? old?.fresh && old.node?.type === 'directory' : old && !old.node)) continue
     if (node && stockAt(volume, path) === undefined && old === undefined) continue
     removals.push({ path, ifEmpty: false })
     if (node) renewed.add(key)

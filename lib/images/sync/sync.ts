@@ -41,7 +41,6 @@ export interface Sync {
 export interface SyncOptions {
   /** USER@HOST, HOST or ssh://USER@HOST:PORT; E_USAGE for anything else. */
   destination: string
-  note(line: string): void
   warn(line: string): void
 }
 

@@ -16,11 +16,11 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readPartitionTable, writeTable } from '../../../../lib/images/partitions.ts'
-import type { SyncRequest } from '../../../../lib/images/sync/sync.ts'
-import { MiB, TestDisk, tool } from '../../../helpers/disks.ts'
-import { type Member, pack } from '../../../helpers/layers.ts'
-import { dead } from '../../../helpers/processes.ts'
+import { readPartitionTable, writeTable } from '../../lib/images/partitions.ts'
+import type { SyncRequest } from '../../lib/images/sync/sync.ts'
+import { MiB, TestDisk, tool } from './disks.ts'
+import { type Member, pack } from './layers.ts'
+import { dead } from './processes.ts'
 
 /** Layers by partition. */
 export type LayerSet = Record<number, Member[]>
@@ -198,7 +198,7 @@ Match User box
         ...['root', 'box', 'plain', 'sudoer'].map((user) => host(user, user, knownHosts('known'))),
         host('stranger', 'root', knownHosts('wrong')),
         host('unknown', 'root', knownHosts('none')),
-        host('nokey', 'root', `${knownHosts('known')}\n  IdentityFile ${join(folder, 'other')}`),
+        host('nobody', 'nobody', knownHosts('known')),
         `Host *\n  HostName 127.0.0.1\n  Port ${port}\n  IdentityFile ${join(folder, 'user')}`,
         '  IdentitiesOnly yes\n  GlobalKnownHostsFile none\n',
       ].join('\n'),

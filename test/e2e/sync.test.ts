@@ -1,0 +1,410 @@
+/** What `--sync` brings to a running device, judged by the device's own tree behind a real sshd. */
+import assert from 'node:assert/strict'
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, afterEach, before, describe, it } from 'node:test'
+import type { FleetsieError } from '../../lib/errors.ts'
+import type { Pushed } from '../../lib/images/sync/push-partition.ts'
+import { createSync, type Sync } from '../../lib/images/sync/sync.ts'
+import { Device, type LayerSet } from '../helpers/device.ts'
+import { MiB, missing, tool } from '../helpers/disks.ts'
+import { attributes, directory, file, type Member, symlink } from '../helpers/layers.ts'
+import { needsRoot } from '../helpers/needs.ts'
+
+const whiteout = (path: string): Member => ({ entry: { type: 'whiteout', path } })
+const opaque = (path: string): Member => ({ entry: { type: 'opaque', path } })
+const never = new AbortController().signal
+const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex')
+
+function stock(root: string): void {
+  const write = (name: string, text: string, mode = 0o644): void => {
+    mkdirSync(join(root, name, '..'), { recursive: true })
+    writeFileSync(join(root, name), text)
+    chmodSync(join(root, name), mode)
+  }
+  write('etc/hostname', 'stock\n')
+  write('etc/list.d/a', 'a\n')
+  write('etc/list.d/b', 'b\n')
+  write('srv/real/kept', 'kept\n')
+  symlinkSync('/srv/real', join(root, 'srv/link'))
+  write('srv/tree/one', 'one\n', 0o600)
+  write('srv/tree/deep/two', 'two\n')
+  linkSync(join(root, 'srv/tree/one'), join(root, 'srv/tree/same'))
+  symlinkSync('../one', join(root, 'srv/tree/deep/back'))
+  utimesSync(join(root, 'srv/tree/one'), 1_600_000_000, 1_600_000_000)
+}
+
+const skip =
+  needsRoot || missing('ssh', 'sshd', 'ssh-keygen', 'unshare', 'chroot', 'busybox', 'sudo', 'setfattr')
+
+describe('watch --sync', { skip }, () => {
+  let device: Device
+  const open_: Sync[] = []
+  const warnings: string[] = []
+  const sync = (destination = 'root'): Sync => {
+    const made = createSync({ destination, warn: (line) => warnings.push(line) })
+    open_.push(made)
+    return made
+  }
+  const push = async (to: Sync, ...sets: LayerSet[]): Promise<Pushed> =>
+    to.push(await device.request(...sets), never)
+  const at = (path: string): string => join(device.root, path)
+  const text = (path: string): string => readFileSync(at(path), 'utf8')
+
+  before(async () => {
+    device = await Device.make(stock)
+  })
+  afterEach(async () => {
+    for (const one of open_.splice(0)) await one.close()
+    warnings.length = 0
+    assert.deepEqual(device.leftovers(), [])
+  })
+  after(() => device?.remove())
+
+  for (const user of ['root', 'box', 'sudoer']) {
+    it(`puts content, owner, mode, time and links in place as ${user}`, async () => {
+      const long = `srv/${user}/${'long name/'.repeat(15)}file`
+      const began = Math.floor(Date.now() / 1000)
+      const result = await push(sync(user), {
+        2: [
+          directory(`srv/${user}`, { mode: 0o750, uid: 7, gid: 8, mtime: { seconds: 1e9, nanoseconds: 0 } }),
+          file(`srv/${user}/run`, '#!/bin/sh\n', {
+            ...{ mode: 0o4755, uid: 1000, gid: 1001, mtime: { seconds: 1_500_000_000, nanoseconds: 0 } },
+          }),
+          file(`srv/${user}/now`, ''),
+          file(long, 'deep'),
+          symlink(`srv/${user}/link`, '../no where'),
+          symlink(`srv/${user}/toFolder`, 'sub'),
+          directory(`srv/${user}/sub`),
+          {
+            entry: { ...attributes(`srv/${user}/zero`), type: 'hardlink', target: `srv/${user}/run` },
+          },
+          {
+            entry: {
+              ...attributes(`srv/${user}/null`, { mode: 0o666 }),
+              type: 'character',
+              major: 1,
+              minor: 3,
+            },
+          },
+          { entry: { ...attributes(`srv/${user}/pipe`, { mode: 0o600 }), type: 'fifo' } },
+        ],
+      })
+      assert.equal(result.files, 8)
+      assert.equal(result.bytes, 14)
+      const run = lstatSync(at(`srv/${user}/run`))
+      assert.deepEqual([run.mode & 0o7777, run.uid, run.gid, run.mtimeMs], [0o4755, 1000, 1001, 1.5e12])
+      assert.equal(run.ino, lstatSync(at(`srv/${user}/zero`)).ino)
+      assert.equal(text(`srv/${user}/run`), '#!/bin/sh\n')
+      assert.equal(text(long), 'deep')
+      assert.ok(lstatSync(at(`srv/${user}/now`)).mtimeMs / 1000 >= began, 'a time that nobody said is now')
+      assert.equal(readlinkSync(at(`srv/${user}/link`)), '../no where')
+      const folder = lstatSync(at(`srv/${user}`))
+      assert.deepEqual([folder.mode & 0o7777, folder.uid, folder.gid, folder.mtimeMs], [0o750, 7, 8, 1e12])
+      assert.ok(lstatSync(at(`srv/${user}/pipe`)).isFIFO())
+      assert.equal(lstatSync(at(`srv/${user}/null`)).rdev, 0x103)
+    })
+
+    it(`takes every name that a file can have as ${user}`, async () => {
+      const names = [
+        ...["it's", 'a "b" c', '-rf', '--', 'new\nline', ' ', '*', '$(touch x)', '`id`', 'a\\b', '!!', '#'],
+        ...['ÁÂÃÄÅÆÇÈ', '日本語', '🚀', '~root', 'a;b|c&d', '\u0001\t', 'plan', 'x'.repeat(255)],
+      ]
+      const folder = `srv/names of ${user}`
+      const to = sync(user)
+      const files = names.map((name) => file(`${folder}/${name}`, `1${name}`))
+      await push(to, { 2: [...files, file(`${folder}/-d '\n$x/in`, 'in')] })
+      assert.deepEqual(new Set(readdirSync(at(folder))), new Set([...names, "-d '\n$x"]))
+      for (const name of names) assert.equal(text(`${folder}/${name}`), `1${name}`)
+      assert.equal(text(`${folder}/-d '\n$x/in`), 'in')
+      const gone = await push(to, { 2: [] })
+      assert.equal(existsSync(at(folder)), false)
+      assert.equal(gone.deleted, names.length + 3)
+    })
+  }
+
+  it('sets extended attributes, on a folder that is there as well', async () => {
+    const xattrs = new Map([['security.capability', capability]])
+    mkdirSync(at('srv/attributes'))
+    await push(sync(), {
+      2: [
+        file('srv/attributes/ping', 'x', { mode: 0o755, xattrs }),
+        directory('srv/attributes', { mode: 0o711, xattrs: new Map([['trusted.note', Buffer.from('n')]]) }),
+      ],
+    })
+    const read = (name: string, path: string): string =>
+      tool('getfattr', ['-e', 'hex', '-n', name, '--absolute-names', at(path)])
+    assert.match(read('security.capability', 'srv/attributes/ping'), /=0x01000002002/)
+    assert.match(read('trusted.note', 'srv/attributes'), /=0x6e/)
+    assert.equal(statSync(at('srv/attributes')).mode & 0o7777, 0o711)
+  })
+
+  it('says that a busybox tar cannot set extended attributes', async () => {
+    const xattrs = new Map([['security.capability', capability]])
+    await push(sync('box'), { 2: [file('srv/plain-tar', 'x', { xattrs })] })
+    assert.equal(text('srv/plain-tar'), 'x')
+    assert.match(warnings.join(), /without their extended attributes/)
+  })
+
+  for (const user of ['root', 'box']) {
+    it(`keeps what is in a sparse file as ${user}`, async () => {
+      const data = Buffer.alloc(8192, 7)
+      const extents = [
+        { offset: 4096, length: 4096 },
+        { offset: MiB, length: 4096 },
+      ]
+      await push(sync(user), {
+        2: [{ entry: { ...attributes('srv/sparse'), type: 'file', size: 2 * MiB, extents }, data }],
+      })
+      const wanted = Buffer.alloc(2 * MiB)
+      for (const { offset, length } of extents) wanted.fill(7, offset, offset + length)
+      assert.ok(readFileSync(at('srv/sparse')).equals(wanted))
+    })
+  }
+
+  it('removes what whiteouts and opaque folders take away, and gives the stock file back with them', async () => {
+    const to = sync()
+    const first = await push(to, {
+      2: [
+        whiteout('srv/tree'),
+        opaque('etc/list.d'),
+        file('etc/list.d/c', 'c\n'),
+        file('etc/hostname', 'mine\n'),
+      ],
+    })
+    assert.equal(existsSync(at('srv/tree')), false)
+    assert.deepEqual(readdirSync(at('etc/list.d')), ['c'])
+    assert.equal(text('etc/hostname'), 'mine\n')
+    assert.equal(first.deleted, 3)
+
+    await push(to, { 2: [file('srv/tree/three', '3')] })
+    assert.equal(text('etc/hostname'), 'stock\n')
+    assert.deepEqual(readdirSync(at('etc/list.d')).sort(), ['a', 'b'])
+    assert.equal(text('srv/tree/deep/two'), 'two\n')
+    assert.equal(text('srv/tree/three'), '3')
+    assert.equal(readlinkSync(at('srv/tree/deep/back')), '../one')
+    const one = statSync(at('srv/tree/one'))
+    assert.deepEqual([one.mode & 0o7777, one.mtimeMs, one.nlink], [0o600, 1.6e12, 2])
+    assert.equal(one.ino, statSync(at('srv/tree/same')).ino)
+  })
+
+  it('removes what only the running system has when a whiteout names it', async () => {
+    writeFileSync(at('srv/real/of the system'), '')
+    const result = await push(sync(), { 2: [whiteout('srv/link/of the system')] })
+    assert.equal(existsSync(at('srv/real/of the system')), false)
+    assert.equal(result.deleted, 1)
+  })
+
+  it('keeps a folder that layers made when the running system has files in it', async () => {
+    const to = sync()
+    await push(to, { 2: [file('srv/state/ours', '1'), file('srv/empty/ours', '1')] })
+    writeFileSync(at('srv/state/theirs'), '2')
+    await push(to, { 2: [] })
+    assert.deepEqual(readdirSync(at('srv/state')), ['theirs'])
+    assert.equal(existsSync(at('srv/empty')), false)
+  })
+
+  it('follows a link to a folder and replaces one only by a whiteout', async () => {
+    const to = sync()
+    await push(to, { 2: [file('srv/link/through', 'x')] })
+    assert.equal(text('srv/real/through'), 'x')
+    assert.ok(lstatSync(at('srv/link')).isSymbolicLink())
+    await push(to, { 2: [whiteout('srv/link'), file('srv/link/own', 'y')] })
+    assert.ok(lstatSync(at('srv/link')).isDirectory())
+    assert.equal(text('srv/link/own'), 'y')
+    assert.equal(text('srv/real/kept'), 'kept\n')
+    await push(to, { 2: [] })
+    assert.equal(readlinkSync(at('srv/link')), '/srv/real')
+  })
+
+  for (const user of ['root', 'box']) {
+    it(`puts a file, a link and a folder in each other's place as ${user}`, async () => {
+      const kinds: Record<string, Member[]> = {
+        file: [file('srv/turn', 'file')],
+        link: [symlink('srv/turn', 'real')],
+        folder: [directory('srv/turn'), file('srv/turn/in', 'in')],
+      }
+      const to = sync(user)
+      for (const kind of ['file', 'link', 'folder', 'link', 'file', 'folder', 'file']) {
+        await push(to, { 2: kinds[kind]! })
+        const found = lstatSync(at('srv/turn'))
+        assert.equal(found.isFile() ? 'file' : found.isSymbolicLink() ? 'link' : 'folder', kind)
+      }
+      assert.deepEqual(readdirSync(at('srv/real')).sort(), ['kept'])
+    })
+  }
+
+  it('lets the later of two layers win, and sends only what differs', async () => {
+    const to = sync()
+    const base = { 2: [file('srv/two/a', 'A'), file('srv/two/b', 'B')] }
+    await push(to, base, { 2: [file('srv/two/a', 'over A')] })
+    assert.equal(text('srv/two/a'), 'over A')
+    const inode = statSync(at('srv/two/b')).ino
+    const next = await push(to, base, { 2: [file('srv/two/a', 'again')] })
+    assert.deepEqual([next.files, next.bytes, next.deleted], [1, 5, 0])
+    assert.equal(text('srv/two/a'), 'again')
+    const without = await push(to, base, { 2: [] })
+    assert.deepEqual([without.files, text('srv/two/a')], [1, 'A'])
+    const same = await push(to, base, { 2: [] })
+    assert.deepEqual([same.files, same.bytes, same.deleted], [0, 0, 0])
+    assert.equal(statSync(at('srv/two/b')).ino, inode, 'an equal file is left alone')
+    assert.equal((await push(sync(), base)).files, 2, 'a new session knows nothing')
+  })
+
+  it('sends a file whose owner or mode alone differs, and what another name of a changed file is', async () => {
+    const to = sync()
+    const link: Member = { entry: { ...attributes('srv/meta/z'), type: 'hardlink', target: 'srv/meta/a' } }
+    await push(to, { 2: [file('srv/meta/a', 'A'), link, file('srv/meta/b', 'B')] })
+    const result = await push(to, {
+      2: [file('srv/meta/a', 'A', { mode: 0o600 }), link, file('srv/meta/b', 'B')],
+    })
+    assert.equal(result.files, 2)
+    assert.equal(statSync(at('srv/meta/z')).ino, statSync(at('srv/meta/a')).ino)
+    assert.equal(statSync(at('srv/meta/z')).mode & 0o7777, 0o600)
+  })
+
+  it('brings files of the FAT partition to where it is mounted, without owners and modes', async () => {
+    const to = sync()
+    await push(to, { 1: [file('Config.txt', 'mine\n', { mode: 0o755 }), file('overlays/new.dtbo', 'n')] })
+    assert.equal(readFileSync(join(device.boot, 'overlays/new.dtbo'), 'utf8'), 'n')
+    const result = await push(to, { 2: [] })
+    assert.equal(existsSync(join(device.boot, 'overlays')), false)
+    // Here the folder that stands for the partition tells names apart by case.
+    assert.equal(readFileSync(join(device.boot, 'Config.txt'), 'utf8'), 'stock\n')
+    assert.equal(result.files, 1)
+    rmSync(join(device.boot, 'Config.txt'))
+  })
+
+  it('leaves out what another mount of the device hides, and says so once', async () => {
+    const to = sync()
+    const layer = { 2: [file('boot/firmware/hidden', 'x'), file('usr/hidden', 'x'), file('srv/seen', 'x')] }
+    assert.equal((await push(to, layer)).files, 1)
+    assert.equal(existsSync(join(device.boot, 'hidden')), false)
+    assert.equal(warnings.length, 2)
+    assert.match(warnings.join('\n'), /part_2 has for \/boot\/firmware is left out/)
+  })
+
+  it('never shows half a file to who reads meanwhile, and leaves an open one as it was', async () => {
+    const to = sync()
+    const contents = ['a', 'b'].map((letter) => letter.repeat(3 * MiB))
+    await push(to, { 2: [file('srv/whole', contents[0])] })
+    const before = await open(at('srv/whole'))
+    let pushing = true
+    const reading = (async () => {
+      const seen = new Set<string>()
+      while (pushing) {
+        const read = text('srv/whole')
+        assert.ok(contents.includes(read), `half a file of ${read.length} bytes`)
+        seen.add(read[0]!)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      return seen
+    })()
+    for (const turn of [1, 0, 1, 0, 1]) await push(to, { 2: [file('srv/whole', contents[turn])] })
+    pushing = false
+    assert.deepEqual((await reading).size, 2)
+    assert.equal((await before.readFile('utf8')).slice(0, 2), 'aa')
+    await before.close()
+  })
+
+  it('changes nothing when a push is ended half-way, and the next brings all of it', async () => {
+    const to = sync()
+    await push(to, { 2: [file('srv/cancel/a', 'old')] })
+    const large = { 2: [file('srv/cancel/a', 'new'), file('srv/cancel/large', Buffer.alloc(96 * MiB, 'x'))] }
+    const request = await device.request(large)
+    const controller = new AbortController()
+    const pushed = to.push(request, controller.signal)
+    pushed.catch(() => {})
+    while (device.leftovers().length === 0) await new Promise((resolve) => setImmediate(resolve))
+    controller.abort()
+    await assert.rejects(pushed, { code: 'E_INTERRUPTED' })
+    assert.equal(text('srv/cancel/a'), 'old')
+    const result = await push(to, large)
+    assert.equal(result.files, 2)
+    assert.equal(text('srv/cancel/a'), 'new')
+    assert.equal(statSync(at('srv/cancel/large')).size, 96 * MiB)
+    while (device.leftovers().length > 0) await new Promise((resolve) => setImmediate(resolve))
+  })
+
+  it('says that a device is away, and sends all again when it is back', async () => {
+    const to = sync()
+    const layer = { 2: [file('srv/again/a', 'a'), file('srv/again/b', 'b')] }
+    await push(to, layer)
+    await device.stop()
+    await assert.rejects(push(to, layer, { 2: [file('srv/again/c', 'c')] }), { code: 'E_STAGE' })
+    await assert.rejects(push(to, layer), { code: 'E_STAGE', message: /cannot be reached/ })
+    rmSync(at('srv/again'), { recursive: true })
+    await device.start()
+    assert.equal((await push(to, layer)).files, 2)
+    assert.equal(text('srv/again/b'), 'b')
+  })
+
+  it('sends all again after a push that the device refused', async () => {
+    const to = sync()
+    tool('chattr', ['+i', at('srv/real')])
+    const layer = { 2: [file('srv/a-first', 'a'), file('srv/real/refused', 'r')] }
+    try {
+      await assert.rejects(push(to, layer), (error: FleetsieError) => {
+        assert.equal(error.code, 'E_STAGE')
+        assert.match(error.message, /partition 2 .*\n.*refused.*Operation not permitted/s)
+        return true
+      })
+    } finally {
+      tool('chattr', ['-i', at('srv/real')])
+    }
+    assert.equal((await push(to, layer)).files, 2)
+  })
+
+  const refusals = [
+    { who: 'stranger', why: 'a host key that is not the known one', code: 'E_VERIFY', says: /has changed/ },
+    {
+      who: 'unknown',
+      why: 'a host that ssh does not know yet',
+      code: 'E_VERIFY',
+      says: /verification failed/,
+    },
+    { who: 'nobody', why: 'a user who is not let in', code: 'E_RIGHTS', says: /Permission denied/ },
+    { who: 'plain', why: 'a user who cannot become root', code: 'E_RIGHTS', says: /plain is not root there/ },
+  ]
+  for (const { who, why, code, says } of refusals) {
+    it(`refuses ${why}, with the remedy`, async () => {
+      await assert.rejects(push(sync(who), { 2: [file('srv/refused', '')] }), (error: FleetsieError) => {
+        assert.equal(error.code, code)
+        assert.match(error.message, says)
+        assert.ok(error.hint)
+        return true
+      })
+      assert.equal(existsSync(at('srv/refused')), false)
+    })
+  }
+
+  it('ends its connection when it is closed', async () => {
+    const to = sync()
+    await push(to, { 2: [file('srv/closed', '')] })
+    const sessions = (): string[] =>
+      tool('ps', ['-eo', 'args'])
+        .split('\n')
+        .filter((line) => line.includes(device.folder))
+    assert.ok(sessions().some((line) => line.includes('ssh')))
+    await to.close()
+    assert.deepEqual(
+      sessions().filter((line) => /ControlMaster/.test(line)),
+      [],
+    )
+  })
+})
