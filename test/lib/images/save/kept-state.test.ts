@@ -1,20 +1,9 @@
 /** A working image that cannot be trusted any more: it is made anew and the result is right, or the run fails and says why. */
 import assert from 'node:assert/strict'
-import {
-  copyFile,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  truncate,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { copyFile, open, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { MiB } from '../../../helpers/disks.ts'
+import { MiB, tool } from '../../../helpers/disks.ts'
 import { directory, file } from '../../../helpers/layers.ts'
 import { needs } from '../../../helpers/needs.ts'
 import { epoch, SaveRig } from './rig.ts'
@@ -45,9 +34,10 @@ const changes: [title: string, change: (folder: string) => Promise<void>][] = [
     'a byte was written and the mtime set back',
     async (folder) => {
       const disk = join(folder, 'disk.img')
-      const { atime, mtime } = await stat(disk)
+      const times = join(folder, 'times')
+      tool('touch', ['-r', disk, times])
       await tamper(disk)
-      await utimes(disk, atime, mtime)
+      tool('touch', ['-r', times, disk])
     },
   ],
   [
