@@ -1,4 +1,7 @@
 /** The integrity checks that a block may end with (section 2.1.1.2). */
+import { createHash } from 'node:crypto'
+import { crc32 } from '../crc32.ts'
+import { crc64 } from '../crc64.ts'
 import { unsupported } from './damage.ts'
 
 /** None, CRC32, CRC64, SHA-256: the only ones that anybody has defined. */
@@ -25,4 +28,13 @@ export function checkSize(id: number): number {
 export function knownCheck(id: number): CheckId {
   if (id === 0 || id === 1 || id === 4 || id === 10) return id
   throw unsupported(`integrity check ${id} is reserved: nobody can compute it`)
+}
+
+/** The check of `data` as it stands at the end of a block. */
+export function checkOf(check: CheckId, data: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(checkSize(check))
+  if (check === 1) bytes.writeUInt32LE(crc32(data))
+  else if (check === 4) bytes.writeBigUInt64LE(crc64(data))
+  else if (check === 10) createHash('sha256').update(data).digest().copy(bytes)
+  return bytes
 }

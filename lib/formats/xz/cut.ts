@@ -12,41 +12,87 @@ export interface StockIndex {
 
 /** Part of the disk: [offset, offset + length) in bytes. */
 export type Piece =
+  /** A block of the stock, whole. */
   | { kind: 'copy'; offset: number; length: number; block: number }
-  | { kind: 'encode'; offset: number; length: number; grid: number }
+  /** Part of a block of the stock in which nothing changed. */
+  | { kind: 'recode'; offset: number; length: number; block: number }
+  | { kind: 'encode'; offset: number; length: number; touched: boolean }
 
-/** Small, so that an edit costs little; larger ones would compress better. */
-export const editGrid = 1024 * 1024
-/** For what no stock block can stand for: 2 % larger than one block for all, but decoded in parallel. */
-export const wholeGrid = 16 * 1024 * 1024
+/** Whether any byte of a range may differ from the stock image, which goes on with zeros after its end. */
+export type Touched = (offset: number, length: number) => boolean
+
+/** What is touched is told, and compressed, in pieces of so many bytes of the disk: an edit costs a few milliseconds. */
+export const touchedGrain = 64 * 1024
+/** For what nothing touched next to what something did: compressed once. Larger pieces cost more than they save. */
+export const cleanGrain = 1024 * 1024
+/** For what no stock block stands for: 2 % larger than one block for all, but coded in parallel. */
+export const virtualBlock = 16 * 1024 * 1024
 /** A larger stock block is never taken over: nobody could decode or edit the result in parallel. */
 export const maxStockBlock = 64 * 1024 * 1024
+/** Shorter clean runs are encoded: what they lose of the stock's matches outweighs the time. */
+export const minRecoded = 256 * 1024
 
-/** Covers [0, size) without gap or overlap, in order. `touched` tells whether a range differs from the stock. */
+/**
+ * Covers [0, size) without gap or overlap, in order. `recodable` tells of which stock blocks parts can be taken over;
+ * it is asked for touched ones only.
+ */
 export function cut(
   size: number,
   stock: StockIndex | undefined,
-  touched: (offset: number, length: number) => boolean,
+  touched: Touched,
+  recodable: (block: number) => boolean,
 ): Piece[] {
   const pieces: Piece[] = []
-  const encode = (from: number, to: number, grid: number): void => {
-    // The grid is the disk's, not the block's: the same content is cut alike whatever surrounds it.
-    for (let at = from; at < to; ) {
-      const end = Math.min(to, (Math.floor(at / grid) + 1) * grid)
-      pieces.push({ kind: 'encode', offset: at, length: end - at, grid })
-      at = end
+
+  // Grids are the disk's, not the block's: the same content is cut alike whatever surrounds it.
+  const encode = (from: number, to: number, grid: number, touched: boolean): void => {
+    for (const [offset, end] of cells(from, to, grid)) {
+      pieces.push({ kind: 'encode', offset, length: end - offset, touched })
     }
   }
+  const edit = (from: number, to: number, clean: (from: number, to: number) => void): void => {
+    let cleanFrom = from
+    for (const [offset, end] of cells(from, to, touchedGrain)) {
+      if (!touched(offset, end - offset)) continue
+      if (cleanFrom < offset) clean(cleanFrom, offset)
+      encode(offset, end, touchedGrain, true)
+      cleanFrom = end
+    }
+    if (cleanFrom < to) clean(cleanFrom, to)
+  }
+  const encodeClean = (from: number, to: number): void => encode(from, to, cleanGrain, false)
+  const virtual = (from: number, to: number): void => {
+    for (const [offset, end] of cells(from, to, virtualBlock)) {
+      if (touched(offset, end - offset)) edit(offset, end, encodeClean)
+      else encode(offset, end, virtualBlock, false)
+    }
+  }
+
   let at = 0
   for (const [block, { uncompressed: length }] of (stock?.blocks ?? []).entries()) {
     if (at >= size) break
-    const end = at + length
     if (length === 0) continue
-    if (length > maxStockBlock) encode(at, Math.min(end, size), wholeGrid)
-    else if (end > size || touched(at, length)) encode(at, Math.min(end, size), editGrid)
-    else pieces.push({ kind: 'copy', offset: at, length, block })
+    const end = at + length
+    if (length > maxStockBlock || end > size) virtual(at, Math.min(end, size))
+    else if (!touched(at, length)) pieces.push({ kind: 'copy', offset: at, length, block })
+    else if (!recodable(block)) edit(at, end, encodeClean)
+    else {
+      edit(at, end, (from, to) => {
+        if (to - from < minRecoded) encodeClean(from, to)
+        else pieces.push({ kind: 'recode', offset: from, length: to - from, block })
+      })
+    }
     at = end
   }
-  encode(at, size, wholeGrid)
+  virtual(at, size)
   return pieces
+}
+
+/** The parts of [from, to) that lie between multiples of `grid`. */
+function* cells(from: number, to: number, grid: number): Generator<[number, number]> {
+  for (let at = from; at < to; ) {
+    const end = Math.min(to, (Math.floor(at / grid) + 1) * grid)
+    yield [at, end]
+    at = end
+  }
 }
