@@ -1,32 +1,41 @@
 /**
  * Makes one ordinary .xz stream of a raw image: blocks of the stock .xz that nothing touched are copied,
- * the rest is encoded in parallel. The bytes depend on the image, the stock's index and the touched ranges only.
+ * the rest is made anew. The bytes depend on the image, the stock and the touched ranges only.
  */
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Run } from '../engine/process.ts'
+import type { Memo } from '../engine/stage.ts'
 import { FleetsieError, inFile } from '../errors.ts'
-import type { ReadAt } from '../formats/random-access.ts'
+import { recordOfBlock } from '../formats/xz/block.ts'
 import type { CheckId } from '../formats/xz/check.ts'
-import { cut, type StockIndex } from '../formats/xz/cut.ts'
-import { readFileIndex } from '../formats/xz/file-index.ts'
+import { cut, type Piece, type StockIndex, type Touched } from '../formats/xz/cut.ts'
 import { encodeIndex, type IndexRecord } from '../formats/xz/index-field.ts'
 import { streamFooter, streamHeader } from '../formats/xz/stream.ts'
-import { encodePieces } from './encode-pieces.ts'
-import { readerOf, readRange } from './feed.ts'
+import { copyBlocks } from './compress/copy-blocks.ts'
+import { type MadeBlocks, makeBlocks } from './compress/make-blocks.ts'
+import { openStock } from './compress/stock.ts'
+import { encoderIdentity } from './encode-pieces.ts'
+import { readerOf } from './feed.ts'
 import { HashedFile } from './hashed-file.ts'
-import { sizedBlock } from './sized-block.ts'
 
 export interface CompressOptions {
   /** The raw image. */
   raw: string
   /** Its size in bytes. */
   size: number
-  /** The .xz that the image came in, and where its blocks are. */
-  stock?: { file: string; index: StockIndex } | undefined
-  /** Whether any byte of a range differs from the stock. Must answer the same for the same image and layers. */
-  touched(offset: number, length: number): boolean
+  /** The .xz that the image came in, its sha256, and where its blocks are. */
+  stock?: { file: string; sha256: string; index: StockIndex } | undefined
+  /** The sha256 of each 1 MiB of the stock image, null for zeros: spares reading what nothing touched. */
+  chunks?: readonly (string | null)[] | undefined
+  /**
+   * Whether any byte of a range may differ from the stock image, which goes on with zeros after its end. Must answer
+   * the same for the same image and layers. Its grain is `touchedGrain`.
+   */
+  touched: Touched
   /** The file to make. It must not be there yet. */
   out: string
+  /** Keeps finished blocks for next time. */
+  memo: Memo
   run: Run
   /** Encoders at once. They do not change the result. */
   jobs: number
@@ -40,78 +49,77 @@ export interface CompressOptions {
 export interface Compressed {
   sha256: string
   size: number
-  /** Blocks taken over from the stock, and blocks made anew. */
+  /** Blocks taken over from the stock, and blocks made anew or known from before. */
   reused: number
   encoded: number
 }
 
 const crc64: CheckId = 4
+/** Copied at once: bytes, and headers that are read at the same time. */
+const maxCopied = 16 * 1024 * 1024
+const maxHeaders = 64
 
 /** @throws E_DAMAGED when the stock is not what its index says, and whatever `run` throws */
 export async function compressImage(options: CompressOptions): Promise<Compressed> {
-  const { size, stock } = options
-  const check = stock?.index.check ?? crc64
-  const pieces = cut(size, stock?.index, options.touched)
+  const { size, touched } = options
+  const check = options.stock?.index.check ?? crc64
+  const encoder = await encoderIdentity()
   const raw = await open(options.raw)
-  const stockFile = stock && (await open(stock.file).catch(closing(raw)))
+  const stockFile = options.stock && (await open(options.stock.file).catch(closing(raw)))
   const out = await HashedFile.create(options.out).catch(closing(raw, stockFile))
-  const encoding = encodePieces({ ...options, read: readerOf(raw), check, pieces })
-  const records: IndexRecord[] = []
+  const inStock = <T>(work: () => Promise<T>): Promise<T> =>
+    options.stock ? inFile(options.stock.file, work) : work()
+  let made: MadeBlocks | undefined
   try {
+    const stock = stockFile && (await inStock(() => openStock(stockFile, options.stock!, touched)))
+    const pieces = cut(size, stock?.index, touched, (block) => stock!.recodable.has(block))
+    made = makeBlocks({ ...options, stock, read: readerOf(raw), check, pieces, encoder })
+    const records: IndexRecord[] = []
     await out.write(streamHeader(check))
-    for (const piece of pieces) {
+    for (const group of inGroups(pieces, stock?.index)) {
       if (options.signal.aborted) throw new FleetsieError('E_INTERRUPTED', 'compressing was interrupted')
-      if (piece.kind === 'copy') {
-        const block = stock!.index.blocks[piece.block]!
-        const read = readerOf(stockFile!)
-        records.push(await inFile(stock!.file, () => copyBlock(out, read, block, check)))
+      const last = group.at(-1)!
+      if (last.kind === 'copy') {
+        const blocks = group.map((piece) => stock!.index.blocks[(piece as typeof last).block]!)
+        records.push(...(await inStock(() => copyBlocks(out, stockFile!, blocks, check))))
       } else {
-        records.push(await copyOnlyBlock(out, await encoding.file(piece), piece.length, check))
-        await encoding.used(piece)
+        const block = await made.take(last)
+        const record = recordOfBlock(block, last.length, check)
+        if (!record) throw new FleetsieError('E_BUG', `a block of ${last.length} bytes is none`)
+        records.push(record)
+        await out.write(block)
       }
-      options.progress(piece.offset + piece.length, size)
+      options.progress(last.offset + last.length, size)
     }
     const index = encodeIndex(records)
     await out.write(index)
     await out.write(streamFooter(check, index.length))
-    const encoded = pieces.filter((piece) => piece.kind === 'encode').length
-    return { ...out.finish(), reused: pieces.length - encoded, encoded }
+    const reused = pieces.filter((piece) => piece.kind === 'copy').length
+    return { ...(await out.finish()), reused, encoded: pieces.length - reused }
   } finally {
-    await encoding.end()
+    await made?.end()
     await Promise.all([raw.close(), stockFile?.close(), out.close()])
   }
 }
 
-async function copyBlock(
-  out: HashedFile,
-  read: ReadAt,
-  block: { offset: number; unpadded: number; uncompressed: number },
-  check: CheckId,
-): Promise<IndexRecord> {
-  const { header, rest, record } = await sizedBlock(read, block, check)
-  await out.write(header)
-  for await (const bytes of readRange(read, rest.offset, rest.length)) await out.write(bytes)
-  return record
-}
-
-async function copyOnlyBlock(
-  out: HashedFile,
-  path: string,
-  length: number,
-  check: CheckId,
-): Promise<IndexRecord> {
-  const file = await open(path)
-  try {
-    const read = readerOf(file)
-    const { blocks } = await readFileIndex(read, (await stat(path)).size)
-    const [block] = blocks
-    if (!block || blocks.length > 1 || block.uncompressed !== length) {
-      throw new FleetsieError('E_BUG', `xz made ${blocks.length} blocks of a piece of ${length} bytes`)
+/** Each piece alone, but copied ones next to each other together, up to what shows as progress. */
+function* inGroups(pieces: readonly Piece[], stock: StockIndex | undefined): Generator<Piece[]> {
+  let group: Piece[] = []
+  let bytes = 0
+  for (const piece of pieces) {
+    const copied = piece.kind === 'copy'
+    if (group.length > 0 && (!copied || bytes > maxCopied || group.length === maxHeaders)) {
+      yield group
+      group = []
+      bytes = 0
     }
-    return await copyBlock(out, read, block, check)
-  } finally {
-    await file.close()
+    if (!copied) yield [piece]
+    else {
+      group.push(piece)
+      bytes += stock!.blocks[piece.block]!.unpadded
+    }
   }
+  if (group.length > 0) yield group
 }
 
 function closing(...files: (FileHandle | undefined)[]): (error: unknown) => Promise<never> {

@@ -12,6 +12,7 @@ import { knownCheck } from '../../../lib/formats/xz/check.ts'
 import type { StockIndex } from '../../../lib/formats/xz/cut.ts'
 import { readFileIndex } from '../../../lib/formats/xz/file-index.ts'
 import { type Compressed, type CompressOptions, compressImage } from '../../../lib/images/compress.ts'
+import { memoryMemo } from '../../helpers/context.ts'
 
 const MiB = 1024 * 1024
 const folder = await mkdtemp(join(tmpdir(), 'fleetsie-compress-'))
@@ -44,6 +45,8 @@ async function indexOf(file: Buffer): Promise<StockIndex> {
   return { check: knownCheck(index.streams[0]!.check), blocks: index.blocks }
 }
 
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+
 let count = 0
 async function compress(
   raw: Buffer,
@@ -57,7 +60,8 @@ async function compress(
   const result = await compressImage({
     raw: `${name}.img`,
     size: raw.length,
-    stock: stock && { file: `${name}.stock.xz`, index: await indexOf(stock) },
+    stock: stock && { file: `${name}.stock.xz`, sha256: sha256(stock), index: await indexOf(stock) },
+    memo: memoryMemo(),
     touched,
     out: `${name}.xz`,
     run: runner({ home: tmp }),
@@ -69,7 +73,7 @@ async function compress(
   })
   const file = await readFile(`${name}.xz`)
   assert.equal(result.size, file.length)
-  assert.equal(result.sha256, createHash('sha256').update(file).digest('hex'))
+  assert.equal(result.sha256, sha256(file))
   return { ...result, file, path: `${name}.xz` }
 }
 
@@ -201,7 +205,7 @@ test('without a stock everything is encoded, pieces of zeros once', async () => 
     started++
     return runner({ home: folder })(...args)
   }
-  const result = await compress(raw, undefined, { run })
+  const result = await compress(raw, undefined, { run, touched: () => false })
   assert.deepEqual({ reused: result.reused, encoded: result.encoded }, { reused: 0, encoded: 6 })
   // Zeros of 16 MiB, zeros of 512 bytes, and the piece with something in it.
   assert.equal(started, 3)
@@ -233,15 +237,21 @@ test('a stock that has changed since its index was made is damage, named with it
   const handle = await open(file, 'r+')
   await handle.write(Buffer.from('?'), 0, 1, index.blocks[2]!.offset + 3)
   await handle.close()
-  await assert.rejects(compress(edited, stock, { stock: { file, index } }), (error: unknown) => {
-    assert.ok(error instanceof FleetsieError)
-    assert.equal(error.code, 'E_DAMAGED')
-    assert.equal(error.file, file)
-    assert.match(error.message, new RegExp(`byte ${index.blocks[2]!.offset}\\)`))
-    return true
-  })
+  await assert.rejects(
+    compress(edited, stock, { stock: { file, sha256: sha256(stock), index } }),
+    (error: unknown) => {
+      assert.ok(error instanceof FleetsieError)
+      assert.equal(error.code, 'E_DAMAGED')
+      assert.equal(error.file, file)
+      assert.match(error.message, new RegExp(`byte ${index.blocks[2]!.offset}\\)`))
+      return true
+    },
+  )
   await writeFile(file, stock.subarray(0, index.blocks[2]!.offset + 100))
-  await assert.rejects(compress(edited, stock, { stock: { file, index } }), { code: 'E_DAMAGED', file })
+  await assert.rejects(compress(edited, stock, { stock: { file, sha256: sha256(stock), index } }), {
+    code: 'E_DAMAGED',
+    file,
+  })
 })
 
 test('an encoder that fails fails the whole, after the others have ended', async () => {
