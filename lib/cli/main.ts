@@ -1,6 +1,7 @@
 /** From arguments to an exit code: parses, runs one verb, shows what went wrong. */
 import { type Command, CommanderError } from 'commander'
 import { type FleetsieError, toFleetsieError } from '../errors.ts'
+import { errorEvent } from './error-event.ts'
 import { program } from './program.ts'
 import type { Project } from './project.ts'
 import { Session } from './session.ts'
@@ -22,7 +23,7 @@ export async function main(args: readonly string[], project: Project | undefined
       process.exitCode = error.exitCode === 0 ? 0 : 1
     } else {
       const failure = session.interrupted ?? toFleetsieError(error)
-      report(session, failure)
+      session.emit(errorEvent(failure))
       process.exitCode = failure.exitCode
     }
   } finally {
@@ -48,17 +49,7 @@ async function helpedWithStage(
 export async function fail(args: readonly string[], failure: FleetsieError): Promise<void> {
   const session = new Session(undefined)
   await session.show({ json: args.includes('--json') })
-  report(session, failure)
+  session.emit(errorEvent(failure))
   process.exitCode = failure.exitCode
   await session.close()
-}
-
-function report(session: Session, failure: FleetsieError): void {
-  session.emit({
-    type: 'error',
-    code: failure.code,
-    message: failure.code === 'E_BUG' && failure.stack ? failure.stack : failure.message,
-    ...(failure.file === undefined ? {} : { file: failure.file }),
-    ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-  })
 }

@@ -11,7 +11,7 @@ import type { Targets } from './project.ts'
  */
 export async function pipeline(targets: Targets): Promise<void> {
   const { script, args } = commandLine(process.argv)
-  await main(args, { targets, cwd: dirname(script) })
+  await main(args, { targets, cwd: dirname(script), script })
 }
 
 /** The script and what follows it; zx and other runners stand before the script in argv. */

@@ -43,6 +43,20 @@ export function program(session: Session): Command {
     )
 
   verb(
+    'watch [target...]',
+    'build targets, and again after each edit',
+    "watch debian --then './try-in-qemu.sh'",
+  )
+    .option('-j, --jobs <n>', 'stages at once', positive)
+    .option('--offline', 'fail instead of downloading')
+    .option('--until <stage>', 'stop at this stage')
+    .option('--then [command]', 'run this by sh after each build, or a program: --then -- PROGRAM ARGUMENTS')
+    .option('--sync <destination>', 'bring what layers change to a running device at once: USER@HOST')
+    .action(async (targets: string[], options) =>
+      (await import('./verbs/watch.ts')).watch(session, targets, options),
+    )
+
+  verb(
     'explain <stage>',
     'say what a stage depends on and what changed since it last ran',
     'explain save --against 2',

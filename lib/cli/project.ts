@@ -11,4 +11,6 @@ export type Targets = Record<string, TargetDefinition>
 export interface Project {
   targets: Targets
   cwd: string
+  /** The pipeline.ts itself. */
+  script: string
 }

@@ -47,6 +47,11 @@ export class Session {
     }
   }
 
+  /** Shows events by a renderer of one's own. */
+  showBy(renderer: Renderer): void {
+    this.renderer = renderer
+  }
+
   /** The store of this user, opened once. */
   async openStore(options: StoreOptions = {}): Promise<Store> {
     const { Store } = await import('../engine/store/store.ts')

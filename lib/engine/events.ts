@@ -3,6 +3,8 @@ import type { ErrorCode } from '../errors.ts'
 
 export type StageAction = 'built' | 'cached' | 'substituted' | 'applied' | 'unchanged'
 
+export type WatchResult = 'built' | 'same' | 'unchanged' | 'failed'
+
 /** One file that a target made outside the store. */
 export interface Artifact {
   path: string
@@ -29,6 +31,15 @@ export type BuildEvent =
   | { type: 'evicted'; object: string; bytes: number; reason: string }
   /** The last event of a target. */
   | { type: 'artifacts'; target: string; artifacts: Artifact[] }
+  /** watch: these files were edited, and `more` than are named; a build begins. Paths as the user would write them. */
+  | { type: 'changed'; paths: string[]; more: number }
+  /**
+   * watch: a build has ended, `ms` after the last edit, and the next edit is waited for. built: `artifacts` are those with
+   * other bytes than before. same: stages ran, and made the same. unchanged: nothing that a stage reads had changed.
+   */
+  | { type: 'ready'; result: WatchResult; ms: number; artifacts: Artifact[] }
+  /** A line that a command of the user's printed. */
+  | { type: 'output'; stream: 'stdout' | 'stderr'; text: string }
   /** A fact that a verb other than build prints: a line of its answer. */
   | { type: 'answer'; text: string; data?: unknown }
   | { type: 'error'; code: ErrorCode; message: string; file?: string; hint?: string; log?: string }

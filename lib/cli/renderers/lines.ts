@@ -37,6 +37,12 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
           `${artifact.sha256.slice(0, 12)}  ${artifact.kind.padEnd(11)}  ${oneLine(shownPath(artifact.path))}`,
         ),
       )
+    case 'changed':
+      return [out(`edited       ${editedFiles(event.paths, event.more)}`)]
+    case 'ready':
+      return readyLines(event)
+    case 'output':
+      return [{ text: harmless(event.text), stream: event.stream }]
     case 'answer':
       return [out(event.text)]
     case 'error':
@@ -44,6 +50,29 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
         err(`error: ${event.file === undefined ? '' : `${event.file}: `}${event.message}`),
         ...(event.hint === undefined ? [] : [err(`  try: ${event.hint}`)]),
       ]
+  }
+}
+
+function editedFiles(paths: readonly string[], more: number): string {
+  return `${paths.map(oneLine).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
+
+function readyLines({ result, ms, artifacts }: Extract<BuildEvent, { type: 'ready' }>): Line[] {
+  const after = `after ${formatDuration(ms)}`
+  switch (result) {
+    case 'unchanged':
+      return []
+    case 'failed':
+      return [err('waiting      for the next edit')]
+    case 'same':
+      return [out(`ready        ${after}  the result is the same`)]
+    case 'built': {
+      const [first, ...others] = artifacts
+      const files = first
+        ? `  ${oneLine(shownPath(first.path))}${others.length > 0 ? ` and ${others.length} more` : ''}`
+        : ''
+      return [out(`ready        ${after}${files}`)]
+    }
   }
 }
 

@@ -1,0 +1,170 @@
+/**
+ * The warm half of a watch: the pipeline loaded once, the store open, one build after the other. It watches nothing; the
+ * other half orders builds, and gets a new builder when code was edited, because a module cannot be unloaded.
+ */
+import { statSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
+import { pathToFileURL } from 'node:url'
+import type { BuildOptions } from '../../engine/build-options.ts'
+import { codeFiles, editedCode, pinCode } from '../../engine/code-digest.ts'
+import type { BuildEvent } from '../../engine/events.ts'
+import { topological } from '../../engine/graph.ts'
+import type { Source } from '../../engine/stage.ts'
+import { watchList } from '../../engine/watch/watch-list.ts'
+import { toFleetsieError } from '../../errors.ts'
+import { errorEvent } from '../error-event.ts'
+import type { Project } from '../project.ts'
+import { Attempt, type Goal } from './attempt.ts'
+import { artifactsBefore, sumOf, tell } from './messages.ts'
+import { standardFolders } from './standard-folders.ts'
+
+/** The kernel's clock for files is this coarse, in milliseconds. */
+const clockMs = 10
+
+/** What is done besides building. */
+export interface Followers {
+  /** Called when a build begins; it realises what it needs by the same build. */
+  building?(attempt: Attempt): void
+  /** Called after a build that changed something; a newer edit ends it by the signal. */
+  built?(signal: AbortSignal): void
+}
+
+interface Running {
+  id: number
+  attempt: Attempt
+  ended: Promise<void>
+}
+
+export class Builder {
+  private readonly options: BuildOptions
+  private readonly project: Project
+  private readonly goals: readonly Goal[]
+  private readonly followers: Followers
+  private readonly code: string[]
+  /** Nobody knows which of two versions of it was loaded. */
+  private readonly torn: boolean
+  private running: Running | undefined
+  private after = new AbortController()
+  /** Of the last build that was not cancelled. */
+  private last = { facts: '', ok: false, artifacts: artifactsBefore() }
+  private runningFacts = ''
+  private wanted = 0
+  private queue: Promise<void> = Promise.resolve()
+  private list = ''
+  private introduced = false
+
+  constructor(options: BuildOptions, project: Project, goals: readonly Goal[], followers: Followers) {
+    this.options = options
+    this.project = project
+    this.goals = goals
+    this.followers = followers
+    pinCode()
+    const modules = new Set(goals.flatMap(({ end }) => topological(end).map(({ stage }) => stage.module)))
+    const roots = [pathToFileURL(project.script).href, ...modules]
+    this.code = [...new Set(roots.flatMap((url) => codeFiles(url, project.cwd)))]
+    this.torn = editedSinceStart(this.code)
+  }
+
+  /** Builds once more, unless a later order comes before its turn. */
+  order(id: number): void {
+    this.wanted = id
+    this.queue = this.queue.then(async () => {
+      if (id === this.wanted) await this.next(id)
+    })
+  }
+
+  /** Ends what is under way. */
+  async end(): Promise<void> {
+    this.wanted = -1
+    this.after.abort()
+    this.running?.attempt.cancel()
+    await this.queue
+    await this.running?.ended
+  }
+
+  private async next(id: number): Promise<void> {
+    if (this.torn || editedCode(this.code) !== undefined) return tell({ type: 'stale' })
+    const emit = (event: BuildEvent): void => tell({ type: 'event', id, event })
+    const attempt = new Attempt({ ...this.options, emit }, this.goals)
+    const facts = await attempt.facts()
+    if (facts === this.runningFacts || (!this.running && this.last.ok && facts === this.last.facts)) {
+      return tell({ type: 'done', id, result: 'unchanged', artifacts: [] })
+    }
+    this.running?.attempt.cancel()
+    this.after.abort()
+    await this.running?.ended
+    if (id !== this.wanted) return
+    this.runningFacts = facts
+    const running: Running = { id, attempt, ended: Promise.resolve() }
+    this.running = running
+    running.ended = this.run(running, facts)
+  }
+
+  private async run({ id, attempt }: Running, facts: string): Promise<void> {
+    try {
+      this.introduce()
+      this.followers.building?.(attempt)
+      const artifacts = await attempt.run()
+      const sum = sumOf(artifacts)
+      const result = sum === this.last.artifacts ? 'same' : 'built'
+      this.last = { facts, ok: true, artifacts: sum }
+      tell({ type: 'done', id, result, artifacts })
+      if (result === 'built') this.follow()
+    } catch (error) {
+      this.failed(id, attempt, error)
+    } finally {
+      this.options.store.releaseLeases()
+      await this.tellList(await attempt.sources())
+      this.runningFacts = ''
+      this.running = undefined
+    }
+  }
+
+  private failed(id: number, attempt: Attempt, error: unknown): void {
+    if (attempt.signal.aborted) return
+    this.last.ok = false
+    tell({ type: 'event', id, event: errorEvent(toFleetsieError(error)) })
+    tell({ type: 'done', id, result: 'failed', artifacts: [] })
+  }
+
+  private follow(): void {
+    this.after = new AbortController()
+    this.followers.built?.(this.after.signal)
+  }
+
+  /** What a target is good for, once. */
+  private introduce(): void {
+    if (this.introduced) return
+    this.introduced = true
+    for (const { name, about } of this.goals) {
+      if (about) tell({ type: 'event', id: 0, event: { type: 'note', target: name, message: about } })
+    }
+  }
+
+  async tellList(sources: readonly Source[] = []): Promise<void> {
+    const { cwd, script } = this.project
+    const list = watchList({
+      cwd,
+      derivations: this.goals.flatMap(({ end }) => topological(end)),
+      sources,
+      folders: standardFolders(cwd),
+      files: [script, ...this.code],
+    })
+    const text = JSON.stringify(list)
+    if (text === this.list) return
+    this.list = text
+    tell({ type: 'list', list, code: this.code })
+  }
+}
+
+/**
+ * An edit between the loading of a module and the reading of its digest would give old code a new key. A time in the
+ * future is another machine's clock, which tells nothing.
+ */
+function editedSinceStart(files: readonly string[]): boolean {
+  const now = Date.now()
+  return files.some((file) => {
+    const ctime = statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? now
+    return ctime > performance.timeOrigin - clockMs && ctime <= now
+  })
+}

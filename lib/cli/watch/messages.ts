@@ -1,0 +1,55 @@
+/** What the two processes of a watch say to each other, as JSON over Node's channel. */
+import { sha256Hex } from '../../engine/canonical.ts'
+import type { Artifact, BuildEvent, WatchResult } from '../../engine/events.ts'
+import type { WatchList } from '../../engine/watch/watch-list.ts'
+import type { ErrorEvent } from '../error-event.ts'
+
+/** To the builder. */
+export type Order =
+  /** Something was edited. `id` counts edits; 0 is the first build, which nobody orders. */
+  { type: 'build'; id: number } | { type: 'end' }
+
+/** From the builder. */
+export type Report =
+  /** What to look at from now on. `code`: files of this list that only a new process takes up. */
+  | { type: 'list'; list: WatchList; code: string[] }
+  /** What a build tells. */
+  | { type: 'event'; id: number; event: BuildEvent }
+  /** A build has ended. `artifacts` are all that the targets have. */
+  | { type: 'done'; id: number; result: WatchResult; artifacts: Artifact[] }
+  /** The code that this process runs was edited. */
+  | { type: 'stale' }
+  /** This process cannot build and ends: the script is broken, or the command line. */
+  | { type: 'unloadable'; error: ErrorEvent }
+
+/** Set for the process that builds: the sum of the artifacts that the one before it left, if any. */
+const builderVariable = 'FLEETSIE_WATCH_BUILDER'
+
+export function builderEnvironment(env: NodeJS.ProcessEnv, artifacts: string): NodeJS.ProcessEnv {
+  return { ...env, [builderVariable]: artifacts }
+}
+
+export function artifactsBefore(): string {
+  return process.env[builderVariable] ?? ''
+}
+
+/** Equal for equal artifacts. */
+export function sumOf(artifacts: readonly Artifact[]): string {
+  return sha256Hex(JSON.stringify(artifacts))
+}
+
+/** Whether this process was started to build. Programs that it runs are not told so. */
+export function isBuilder(): boolean {
+  return builderVariable in process.env && process.send !== undefined
+}
+
+/** For programs of the user's that a builder runs. */
+export function userEnvironment(): Record<string, string> {
+  const kept = Object.entries(process.env).filter(([name]) => name !== builderVariable)
+  return Object.fromEntries(kept.map(([name, value]) => [name, value ?? '']))
+}
+
+export function tell(report: Report): void {
+  // Who watches may have gone: then this process ends as well.
+  if (process.connected) process.send?.(report, () => {})
+}
