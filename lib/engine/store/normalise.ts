@@ -1,4 +1,4 @@
-/** Makes an output uniform and durable: modes, times, owners and content on the disk, and a listing of all. */
+/** Makes an output uniform: modes, times and owners, and a listing of all. Then puts it on the disk. */
 import { chmod, lutimes, open, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
@@ -8,8 +8,10 @@ import { hashFile } from './hash.ts'
 import type { Layout } from './layout.ts'
 import { type Found, type Listing, type ListingEntry, makeListing, scan } from './listing.ts'
 
-/** Files hashed and synced at the same time. */
-const concurrency = 2
+/** Files hashed at the same time. */
+const hashedAtOnce = 2
+/** What is synced at the same time shares the waiting for the disk. */
+const syncedAtOnce = 8
 /** Not 0, which some tools take for "unknown". */
 const uniformTime = 1
 
@@ -17,9 +19,11 @@ export interface Normalised {
   listing: Listing
   /** On the disk; holes do not count. */
   bytes: number
+  /** Files and folders, for `syncAll`. */
+  paths: string[]
 }
 
-/** Files become 0444 or 0555, folders 0555, times 1; each file is synced, then each folder. */
+/** Files become 0444 or 0555, folders 0555, times 1. */
 export async function normalise(
   layout: Layout,
   folder: string,
@@ -30,10 +34,12 @@ export async function normalise(
   refuseForeignLinks(folder, found)
   const entries: ListingEntry[] = new Array(found.length)
   let bytes = 0
-  await inParallel(found, async (item, index) => {
+  const paths: string[] = []
+  await inParallel(found, hashedAtOnce, async (item, index) => {
     const path = join(folder, item.path)
     layout.own(path)
     if (item.type === 'file') {
+      paths.push(path)
       const file = await settleFile(path, item, declared.get(item.path))
       entries[index] = file.entry
       bytes += file.bytes
@@ -45,8 +51,24 @@ export async function normalise(
   tracePoint('publish.normalised')
   // Children first: a folder's time changes with its entries.
   const folders = found.filter((item) => item.type === 'directory').map((item) => join(folder, item.path))
-  for (const path of [folder, ...folders].reverse()) await settleFolder(path)
-  return { listing: makeListing(entries), bytes }
+  for (const path of [folder, ...folders].reverse()) {
+    await chmod(path, 0o555)
+    await utimes(path, uniformTime, uniformTime)
+    paths.push(path)
+  }
+  return { listing: makeListing(entries), bytes, paths }
+}
+
+/** Makes the content of files and the names in folders outlive a power cut. */
+export async function syncAll(paths: readonly string[]): Promise<void> {
+  await inParallel(paths, syncedAtOnce, async (path) => {
+    const handle = await open(path, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  })
 }
 
 async function settleFile(
@@ -59,7 +81,6 @@ async function settleFile(
   try {
     const digest = known ?? { sha256: await hashFile(file) }
     await file.utimes(uniformTime, uniformTime)
-    await file.sync()
     const { size, blocks } = await file.stat()
     const entry: ListingEntry = {
       type: 'file',
@@ -71,22 +92,6 @@ async function settleFile(
     return { entry, bytes: blocks * 512 }
   } finally {
     await file.close()
-  }
-}
-
-async function settleFolder(path: string): Promise<void> {
-  await chmod(path, 0o555)
-  await utimes(path, uniformTime, uniformTime)
-  await syncFolder(path)
-}
-
-/** Makes the names in a folder outlive a power cut. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 
@@ -123,6 +128,7 @@ function refuseForeignLinks(folder: string, found: Found[]): void {
 
 async function inParallel<T>(
   items: readonly T[],
+  atOnce: number,
   work: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
   let next = 0
@@ -133,6 +139,6 @@ async function inParallel<T>(
     }
   }
   // All settle before the first failure is thrown: nobody works in a folder that is about to be removed.
-  const results = await Promise.allSettled(Array.from({ length: concurrency }, worker))
+  const results = await Promise.allSettled(Array.from({ length: atOnce }, worker))
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }

@@ -1,15 +1,16 @@
 /**
  * Makes an output an object. Content is on the disk before any row names it; folder and rows appear in one
- * transaction, alone among all processes; the first writer of a digest wins.
+ * transaction, alone among all processes; the first writer of a digest wins. Folder and rows are on the disk themselves
+ * once the store is closed: a power cut before that costs one result, or leaves one half, which the next sweep clears.
  */
-import { chmodSync, closeSync, fsyncSync, openSync, renameSync, statSync } from 'node:fs'
+import { chmodSync, renameSync, statSync } from 'node:fs'
 import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../stage.ts'
 import { tracePoint } from '../trace.ts'
 import { moveAside } from './evict.ts'
 import { digestOf, type Listing } from './listing.ts'
-import { type Normalised, normalise, syncFolder } from './normalise.ts'
+import { type Normalised, normalise, syncAll } from './normalise.ts'
 import { type Objects, recordTrace } from './objects.ts'
 import type { Parts } from './parts.ts'
 import type { Statcache } from './statcache.ts'
@@ -40,8 +41,8 @@ export async function publish(
   const source = objectFolder(request.workspace)
   const normalised = await normalise(layout, request.workspace.out, request.declared)
   const digest = digestOf(normalised.listing)
-  await writeMeta(parts, source, digest, request, normalised.listing)
-  await syncFolder(source)
+  const meta = await writeMeta(parts, source, digest, request, normalised.listing)
+  await syncAll([...normalised.paths, meta, source])
   tracePoint('publish.synced')
   let moved: string | undefined
   let stored: { folder: string; bytes: number }
@@ -57,7 +58,7 @@ export async function publish(
       register(parts, objects, digest, request)
       tracePoint('publish.registered')
       return target
-    }, true)
+    }, 'once')
   } catch (error) {
     objects.forget(digest)
     if (moved !== undefined) moveAside(moved, source)
@@ -85,7 +86,7 @@ async function writeMeta(
   digest: Digest,
   { name, key, definitionKey, inputs }: PublishRequest,
   listing: Listing,
-): Promise<void> {
+): Promise<string> {
   const meta: ObjectMeta = { format: 1, name, digest, key, definitionKey, inputs, listing }
   const path = join(folder, 'meta.json')
   // A first attempt that met a full disk left a read-only one.
@@ -95,11 +96,11 @@ async function writeMeta(
     await file.writeFile(JSON.stringify(meta))
     await file.chmod(0o444)
     await file.utimes(1, 1)
-    await file.sync()
   } finally {
     await file.close()
   }
   layout.own(path)
+  return path
 }
 
 /** The object's row, made when it is not there, and whether its folder is. Part of the transaction. */
@@ -142,17 +143,6 @@ function moveIn({ layout, presence }: Parts, source: string, target: string): vo
   }
   // Only now: a read-only folder cannot move to another parent.
   chmodSync(target, 0o555)
-  for (const folder of [parent, layout.objects]) syncFolderNow(folder)
-}
-
-// Without waiting: the transaction that it belongs to must not be left open meanwhile.
-function syncFolderNow(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 function register(parts: Parts, objects: Objects, digest: Digest, request: PublishRequest): void {

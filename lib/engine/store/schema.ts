@@ -108,7 +108,7 @@ function migrate(sql: Sql, file: string): void {
       sql.exec(tables)
       sql.pragma(`user_version = ${storeVersion}`)
     }
-  }, true)
+  })
 }
 
 function openReading(sqlite: Sqlite, file: string): Sql {

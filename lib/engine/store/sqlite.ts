@@ -111,17 +111,11 @@ export class Sql {
 
   /**
    * All of `work` or nothing, alone among all processes. `work` must not wait for anything, and must do when it is
-   * run again after a full disk. `durable`: what was written outlives a power cut once this returns; not run again.
+   * run again after a full disk, or say `once`.
    */
-  transaction<T>(work: () => T, durable = false): T {
+  transaction<T>(work: () => T, times?: 'once'): T {
     if (this.#db.inTransaction) return work()
-    if (!durable) return this.#twice(() => this.#once(work))
-    this.pragma('synchronous = FULL')
-    try {
-      return this.#once(work)
-    } finally {
-      this.pragma('synchronous = NORMAL')
-    }
+    return times === 'once' ? this.#once(work) : this.#twice(() => this.#once(work))
   }
 
   close(): void {
