@@ -66,7 +66,9 @@ inside() {
 # What is mounted there or below stays.
 empty() {
   [ "$(stat -c %d "$1")" = "$(stat -c %d .)" ] || return 1
-  find "$1" -xdev -depth -delete
+  find "$1" -xdev '!' -type d -exec rm -f {} +
+  find "$1" -xdev -depth -type d -exec rmdir {} +
+  [ ! -e "$1" ]
 }
 gone() {
   [ "$here" ] || return 0

@@ -32,12 +32,16 @@ export interface Steps {
 /** `pushed` is what the partition has from earlier pushes: nothing on the first. */
 export function stepsBetween(volume: Volume, pushed: WantedTree, wanted: WantedTree): Steps {
   const removals: Removal[] = []
-  const items: Item[] = []
+  /** By path: what one folder gives back may be asked for again by what was in it. */
+  const items = new Map<string, Item>()
   /** Folders that are emptied or refilled: all that is wanted below goes again. */
   const renewed = new Set<string>()
 
   for (const [key, old] of pushed) {
-    if (wanted.has(key)) continue
+    const now = wanted.get(key)
+    // The image's own folder is back where layers had taken it away, or had made another.
+    const back = now?.node && !now.fresh && (old.fresh || !old.node)
+    if (now && !back) continue
     const above = nearest(wanted, key)
     // It goes with what is above it.
     if (above && above.node?.type !== 'directory') continue
@@ -45,14 +49,16 @@ export function stepsBetween(volume: Volume, pushed: WantedTree, wanted: WantedT
     if (stock === undefined) {
       if (old.node) removals.push({ path: old.path, ifEmpty: old.node.type === 'directory' })
     } else if (old.node?.type === 'directory' && !old.fresh) {
-      items.push(...stockItems(volume, old.path, stock, () => true))
+      items.set(old.path, stockItems(volume, old.path, stock, () => true)[0]!)
     } else {
       renewed.add(key)
       const byLayers = (path: string): boolean => {
         const one = wanted.get(keyOf(volume, path))
         return one !== undefined && (one.fresh || !one.node)
       }
-      items.push(...stockItems(volume, old.path, stock, byLayers))
+      for (const item of stockItems(volume, old.path, stock, byLayers)) {
+        if (!wanted.has(keyOf(volume, item.path)) && !items.has(item.path)) items.set(item.path, item)
+      }
     }
   }
   for (const [key, { path, node, fresh }] of wanted) {
@@ -64,10 +70,11 @@ export function stepsBetween(volume: Volume, pushed: WantedTree, wanted: WantedT
     if (node) renewed.add(key)
   }
   for (const [key, one] of wanted) {
-    if (one.node && (pushed.get(key)?.print !== one.print || within(renewed, key))) items.push(itemOf(one))
+    if (!one.node || (pushed.get(key)?.print === one.print && !within(renewed, key))) continue
+    items.set(one.path, itemOf(one))
   }
   removals.sort((a, b) => (a.path > b.path ? -1 : 1))
-  return { removals, items: items.sort((a, b) => (a.path < b.path ? -1 : 1)) }
+  return { removals, items: [...items.values()].sort((a, b) => (a.path < b.path ? -1 : 1)) }
 }
 
 function itemOf({ path, node, linkTo, content }: Wanted): Item {
