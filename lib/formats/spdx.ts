@@ -47,7 +47,7 @@ export function formatSbom(sbom: Sbom): string {
       ...packages.slice(1).map(({ SPDXID }) => relationship(imageId, 'CONTAINS', SPDXID)),
     ],
   }
-  return sortedJson({ ...content, documentNamespace: namespace(sbom.name, sortedJson(content)) })
+  return sortedJson({ ...content, documentNamespace: namespace(sbom.name, JSON.stringify(content)) })
 }
 
 /** The form that the specification gives to creators without a web site (2.3, section 6.5). */
