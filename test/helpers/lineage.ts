@@ -159,11 +159,8 @@ export class Lineage {
 
 /** What `xz -dc` makes of a file's bytes. */
 export async function xzDecoded(bytes: Buffer, folder: string): Promise<Buffer> {
-  const file = join(folder, 'decoded.xz')
+  const [file, decoded] = [join(folder, 'random.xz'), join(folder, 'random')]
   writeFileSync(file, bytes)
-  const { stdout } = await promisify(execFile)('xz', ['-dc', file], {
-    encoding: 'buffer',
-    maxBuffer: 2 ** 28,
-  })
-  return stdout
+  await promisify(execFile)('xz', ['-dk', file])
+  return readFileSync(decoded)
 }

@@ -25,6 +25,8 @@ interface Place {
 }
 
 const sector = 512
+/** Sectors that an image may have beyond 8 MiB. */
+const most = (8 * MiB) / sector
 const uuid = '11111111-2222-3333-4444-555555555555'
 const fakeTime = '1600000000'
 
@@ -36,7 +38,7 @@ export async function makeRandomImage(
   tmp: string,
 ): Promise<RandomImage> {
   const wide = random.chance(0.08)
-  const size = wide ? 40 * MiB : 8 * MiB + random.int(0, (8 * MiB) / sector) * sector
+  const size = wide ? 40 * MiB : 8 * MiB + Math.min(random.int(0, most), random.int(0, most)) * sector
   const bytes = Buffer.alloc(size)
   // What an image holds where no filesystem says anything.
   if (random.chance(0.3)) random.content(MiB).copy(bytes, random.int(0, size - MiB))
@@ -50,7 +52,7 @@ export async function makeRandomImage(
   const partitions: RandomPartition[] = []
   for (const place of places) {
     const kind = wide || (places.length > 1 && random.chance(0.4)) ? 'fat' : 'ext'
-    const room = Math.min(random.int(0, 2.5 * MiB), (place.size * sector) / 3)
+    const room = Math.min(random.int(0, 1.2 * MiB), (place.size * sector) / 3)
     const tree = randomTree(random, room, kind === 'fat')
     const work = join(tmp, `p${place.number}`)
     mkdirSync(work)

@@ -132,7 +132,7 @@ const edits: Record<string, Edit> = {
       ),
     ),
   'large file': (random, partition, layer) =>
-    put(layer, file(somewhere(random, partition, layer), random.content(random.int(200_000, 900_000)))),
+    put(layer, file(somewhere(random, partition, layer), random.content(random.int(150_000, 500_000)))),
   'file changed': (random, partition, layer) => {
     const mine = [...layer.values()].filter(({ entry }) => entry.type === 'file')
     const stock = paths(partition, 'file')

@@ -31,7 +31,7 @@ interface Packed {
 }
 
 async function pack(random: Random, run: Run, image: Buffer): Promise<Packed> {
-  const kind = random.pick(['xz', 'xz', 'xz', 'xz', 'xz', 'xz', 'xz', 'gz', 'zst', 'raw'] as const)
+  const kind = random.pick([...Array<'xz'>(10).fill('xz'), 'gz', 'zst', 'raw'] as const)
   switch (kind) {
     case 'raw':
       return { name: 'os.img', bytes: image, title: kind }
