@@ -32,13 +32,14 @@ export const probeCommand = `exec sh -c '${[
   `echo ${begin}`,
   'u=$(id -u)',
   'if [ "$u" = 0 ]; then echo rights root; elif sudo -n true 2>/dev/null; then echo rights sudo; else echo rights none; fi',
-  'echo user $(id -un 2>/dev/null || echo $u)',
+  'echo "user $(id -un 2>/dev/null || echo "$u")"',
   'case $(tar --version 2>/dev/null) in *GNU*) echo tar gnu;; *) echo tar other;; esac',
   'ls /boot/. /boot/firmware/. /boot/efi/. /efi/. >/dev/null 2>&1',
+  'cat /proc/self/mountinfo',
   'r=0',
-  'while read -r a b d f m rest; do echo mount $d "$f" "$m"; [ "$m" = / ] && r=$d; done </proc/self/mountinfo',
-  'for p in /sys/dev/block/$r/../*/partition; do if [ -e "$p" ]; then read -r n <"$p"; read -r d <"$' +
-    '{p%/partition}/dev"; echo partition $n $d; fi; done',
+  'while read -r _ _ d _ m _; do [ "$m" = / ] && r=$d; done </proc/self/mountinfo',
+  'for p in "/sys/dev/block/$r"/../*/partition; do if [ -e "$p" ]; then read -r n <"$p"; read -r d <"$' +
+    '{p%/partition}/dev"; echo "partition $n $d"; fi; done',
   `echo ${probeEnds}`,
   'exec cat >/dev/null',
 ].join('; ')}'`
@@ -52,11 +53,12 @@ export function parseProbe(text: string): Probe {
   }
   const probe: Probe = { rights: 'none', user: '', gnuTar: false, mounts: [], partitions: new Map() }
   for (const line of text.slice(from, to).split('\n')) {
-    const [kind, a = '', b = '', c = ''] = line.split(' ')
+    const [kind = '', a = '', b = '', c = '', d = ''] = line.split(' ')
     if (kind === 'rights' && (a === 'root' || a === 'sudo')) probe.rights = a
     else if (kind === 'user') probe.user = a
     else if (kind === 'tar') probe.gnuTar = a === 'gnu'
-    else if (kind === 'mount') probe.mounts.push({ device: a, root: unescaped(b), at: unescaped(c) })
+    // mountinfo: its number, the parent's, then these. Source: Linux, Documentation/filesystems/proc.rst.
+    else if (/^\d+$/.test(kind)) probe.mounts.push({ device: b, root: unescaped(c), at: unescaped(d) })
     else if (kind === 'partition') probe.partitions.set(Number(a), b)
   }
   return probe
