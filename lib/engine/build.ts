@@ -7,7 +7,7 @@ import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { BuildOptions } from './build-options.ts'
 import { because } from './explain.ts'
 import { inputsOf } from './graph.ts'
-import { collectFacts, type Facts, keyOf, withInputs } from './key.ts'
+import { collectFacts, type Facts, fixedOutput, keyOf, withInputs } from './key.ts'
 import type { Manifest } from './manifest.ts'
 import { inputNames, type Node, type Nodes } from './nodes.ts'
 import { Pools } from './pool.ts'
@@ -110,6 +110,7 @@ export class Build {
     nodes: Nodes,
     derivation: Derivation,
   ): Promise<{ manifest: Manifest; key: Key; facts: Facts }> {
+    this.beginFacts(nodes, derivation)
     const facts = await this.factsOf(nodes, derivation)
     const digests = new Map<Derivation, Digest>()
     if (facts.manifest['output'] === undefined) {
@@ -260,6 +261,15 @@ export class Build {
     const told = { type: 'failed', target: node.target, stage: node.name, code, message } as const
     emit(log === undefined ? told : { ...told, log })
     return failure
+  }
+
+  /** Looks at all that a key depends on at once: what one stage waits for, git for instance, goes on beside the others. */
+  private beginFacts(nodes: Nodes, derivation: Derivation): void {
+    if (this.facts.has(derivation)) return
+    // Whoever needs them awaits them as well.
+    this.factsOf(nodes, derivation).catch(() => {})
+    if (fixedOutput(derivation) !== undefined) return
+    for (const { derivation: input } of inputsOf(derivation)) this.beginFacts(nodes, input)
   }
 
   factsOf(nodes: Nodes, derivation: Derivation): Promise<Facts> {

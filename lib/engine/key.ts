@@ -33,7 +33,7 @@ export async function collectFacts(derivation: Derivation, host: FactsHost): Pro
   const { stage, options } = derivation
   const manifest: Manifest = { format: keyFormat, stage: stage.name }
   if (host.cacheEpoch !== undefined) manifest['cacheEpoch'] = host.cacheEpoch
-  const fixed = stage.kind === 'build' ? stage.fixedOutput?.(options) : undefined
+  const fixed = fixedOutput(derivation)
   if (fixed !== undefined) return { manifest: { ...manifest, output: fixed }, sources: [] }
 
   if (host.epoch !== undefined) manifest['SOURCE_DATE_EPOCH'] = String(host.epoch)
@@ -48,6 +48,11 @@ export async function collectFacts(derivation: Derivation, host: FactsHost): Pro
   for (const source of sources) manifest[`source.${source.path}`] = describeSource(source)
   if (stage.kind === 'deploy' && stage.identity) manifest['identity'] = await stage.identity(options, host)
   return { manifest, sources }
+}
+
+/** What an output is told by alone, whoever produced it. */
+export function fixedOutput({ stage, options }: Derivation): string | undefined {
+  return stage.kind === 'build' ? stage.fixedOutput?.(options) : undefined
 }
 
 /** The manifest with its inputs: by their outputs' digests for the content key, by their definition keys for the other. */

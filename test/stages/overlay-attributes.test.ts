@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmod, utimes } from 'node:fs/promises'
+import { chmod, readFile, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Source } from '../../lib/engine/stage.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
-import { attributes, build, git, outside, project, refused, second, sourcesOf } from '../helpers/overlays.ts'
+import {
+  attributes,
+  build,
+  git,
+  outside,
+  project,
+  refused,
+  second,
+  sourcesOf,
+  write,
+} from '../helpers/overlays.ts'
 
 const skip = needs('git')
 
@@ -43,6 +53,23 @@ describe('overlay: owner, mode and time', { skip }, () => {
       assert.deepEqual(stripped(sources), stripped((await sourcesOf(cwd, { from: 'overlays' })).sources))
     } finally {
       process.umask(umask)
+    }
+  })
+
+  it('git is asked once, as long as it has the same programs as the folder', async () => {
+    const cwd = await project(files)
+    const log = join(outside('git calls'), 'log')
+    const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
+    const wrapper = `#!/bin/sh\necho call >> '${log}'\nexec '${real}' "$@"\n`
+    await write(outside('git calls'), { 'bin/git': wrapper, log: '' })
+    await chmod(outside('git calls/bin/git'), 0o755)
+    const path = process.env['PATH']
+    process.env['PATH'] = `${outside('git calls/bin')}:${path}`
+    try {
+      await sourcesOf(cwd, { from: 'overlays' })
+      assert.equal(await readFile(log, 'utf8'), 'call\n')
+    } finally {
+      process.env['PATH'] = path
     }
   })
 

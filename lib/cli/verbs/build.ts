@@ -5,7 +5,6 @@ import type { Artifact } from '../../engine/events.ts'
 import { topological } from '../../engine/graph.ts'
 import { buildTarget } from '../../engine/target.ts'
 import { FleetsieError, toFleetsieError } from '../../errors.ts'
-import { debugShell } from '../debug-shell.ts'
 import type { Session } from '../session.ts'
 import { sourceDateEpoch } from '../source-date-epoch.ts'
 import { chooseTargets, type Target } from '../targets.ts'
@@ -43,7 +42,7 @@ export async function build(session: Session, names: string[], options: BuildVer
     ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
     ...(options.keepGoing ? { keepGoing: true } : {}),
     ...(options.check ? { check: true } : {}),
-    ...(options.debugShell ? { debugShell } : {}),
+    ...(options.debugShell ? { debugShell: (await import('../debug-shell.ts')).debugShell } : {}),
     ...sourceDateEpoch(process.env),
   })
   if (options.dryRun) {

@@ -8,8 +8,8 @@ export interface GitList {
   /** Paths below the folder, without order. */
   tracked: Set<string>
   untracked: Set<string>
-  /** Set where the filesystem keeps no exec bit (core.fileMode=false): tracked files that are programs. */
-  programs: Set<string> | undefined
+  /** Tracked files that are programs. It counts where the filesystem keeps no exec bit. */
+  programs: Set<string>
 }
 
 // Neither the user's configuration nor a hook of the repository may decide what is in an image.
@@ -32,25 +32,28 @@ export async function listByGit(
   names: readonly string[],
 ): Promise<GitList | undefined> {
   const list = ['ls-files', '-z', '-t', '--stage', '--others', '--exclude-standard', '--', ...names]
-  const fileMode = ['config', '--type=bool', '--default=true', '--get', 'core.fileMode']
-  const [listed, keepsModes] = await Promise.all([
-    git(run, folder, ['--literal-pathspecs', ...list], [0, 128]),
-    git(run, folder, fileMode),
-  ])
+  const listed = await git(run, folder, ['--literal-pathspecs', ...list], [0, 128])
   if (listed.exitCode !== 0) {
     if (/not a git repository|must be run in a work tree/.test(listed.stderr)) return undefined
     throw new FleetsieError('E_STAGE', `git: ${listed.stderr.trim()}`, { file: folder })
   }
-  const { tracked, untracked, programs } = parseList(listed.stdout, folder)
-  return {
-    tracked,
-    untracked,
-    programs: keepsModes.stdout.toString().trim() === 'false' ? programs : undefined,
-  }
+  return parseList(listed.stdout, folder)
+}
+
+/** Whether the work tree of `folder` keeps exec bits (core.fileMode). */
+export async function keepsFileModes(run: Run, folder: string): Promise<boolean> {
+  const { stdout } = await git(run, folder, [
+    'config',
+    '--type=bool',
+    '--default=true',
+    '--get',
+    'core.fileMode',
+  ])
+  return stdout.toString().trim() !== 'false'
 }
 
 /** `H 100644 SHA 0<tab>PATH` for what git tracks, another letter for a conflict; `? PATH` for what it would track. */
-function parseList(output: Buffer, folder: string) {
+function parseList(output: Buffer, folder: string): GitList {
   const tracked = new Set<string>()
   const programs = new Set<string>()
   const untracked = new Set<string>()

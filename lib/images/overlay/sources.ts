@@ -5,9 +5,9 @@ import { dirname, join, resolve } from 'node:path'
 import { runner } from '../../engine/process.ts'
 import type { Source, SourceHost } from '../../engine/stage.ts'
 import { FleetsieError } from '../../errors.ts'
-import { compareText } from '../../formats/layer.ts'
+import { compareText } from '../../formats/layer/order.ts'
 import { utf8 } from '../../formats/tar/text.ts'
-import { type GitList, ignoredByGit, listByGit, nested } from './git-list.ts'
+import { type GitList, ignoredByGit, keepsFileModes, listByGit, nested } from './git-list.ts'
 import { findParts, sourcePrefix } from './parts.ts'
 import { refusePrivateKey } from './private-key-error.ts'
 import { privateKeyFinder } from './private-keys.ts'
@@ -43,8 +43,8 @@ export async function overlaySources(options: OverlayOptions, host: SourceHost):
 
 interface Chosen {
   path: string
-  /** Overrides the exec bit in the folder. */
-  program?: boolean
+  /** Whether a file that git tracks is a program, given its exec bit in the folder. */
+  program?(inFolder: boolean): Promise<boolean>
 }
 
 async function choose(folder: string, parts: string[], found: Found[], host: SourceHost): Promise<Chosen[]> {
@@ -72,9 +72,17 @@ async function choose(folder: string, parts: string[], found: Found[], host: Sou
   const paths = [...list.tracked, ...list.untracked].filter((path) => there.has(path))
   if (paths.length === 0 && there.size > 0)
     host.note('git ignores everything in the overlay: nothing of it is used')
+  let keepsModes: Promise<boolean> | undefined
   return paths.map((path) => {
-    if (!list.programs || !list.tracked.has(path)) return { path }
-    return { path, program: list.programs.has(path) }
+    if (!list.tracked.has(path)) return { path }
+    const listed = list.programs.has(path)
+    const program = async (inFolder: boolean): Promise<boolean> => {
+      // Seldom: asking takes another process.
+      if (listed === inFolder) return listed
+      keepsModes ??= keepsFileModes(run, folder)
+      return (await keepsModes) ? inFolder : listed
+    }
+    return { path, program }
   })
 }
 
@@ -118,7 +126,7 @@ async function toSource(
   folder: string,
   prefix: string,
   name: string,
-  program: boolean | undefined,
+  program: Chosen['program'],
   options: OverlayOptions,
   host: SourceHost,
 ): Promise<Source | undefined> {
@@ -134,7 +142,8 @@ async function toSource(
     case 'file': {
       if (stats.size <= searchedSize && !options.allowPrivateKeys?.includes(path))
         await search(from, path, stats)
-      const executable = program ?? (stats.mode & 0o100) !== 0
+      const inFolder = (stats.mode & 0o100) !== 0
+      const executable = program ? await program(inFolder) : inFolder
       return { path, type: 'file', mode: executable ? 0o755 : 0o644, sha256: await host.sha256(from), from }
     }
     default:

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { Gate, rig, writeText } from '../../helpers/engine.ts'
 
@@ -220,4 +220,27 @@ test('programs of a stage see a pinned environment and nothing of the user', asy
   assert.ok(
     seen.includes('SOURCE_DATE_EPOCH=12') && seen.includes('LC_ALL=C.UTF-8') && seen.includes('TZ=UTC'),
   )
+})
+
+test('what keys depend on is looked at at once, and below a fixed output not at all', async (t) => {
+  const r = await rig(t)
+  for (const name of ['x', 'y']) r.write(name, name)
+  const asked: string[] = []
+  let release = (): void => {}
+  const both = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const original = r.store.sha256.bind(r.store)
+  t.mock.method(r.store, 'sha256', async (file: string) => {
+    if (asked.push(basename(file)) === 2) release()
+    await both
+    return original(file)
+  })
+  const fixed = r.stage('fixed', { fixed: 'output' })
+  await r.build(fixed())
+  const unread = r.stage('unread')({ file: 'missing' })
+  const below = r.stage('below')({ from: [fixed({ from: [unread] })], file: 'x' })
+  const { error } = await r.build(r.stage('above')({ from: [below], file: 'y' }))
+  assert.equal(error, undefined)
+  assert.deepEqual(asked.sort(), ['x', 'y'])
 })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { readdirSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { removeTree } from '../../../../lib/engine/store/remove.ts'
 import { onTracePoint } from '../../../../lib/engine/trace.ts'
 import { keyOf, openStore, publish } from '../../../helpers/store.ts'
 
@@ -36,7 +37,7 @@ test('a row that outlived a power cut without its folder is no result', async (t
   const { store } = await openStore(t)
   const { path, digest } = await publish(store, 'a', { files: { a: 'one' } })
   await store.close()
-  rmSync(dirname(path), { recursive: true, force: true })
+  await removeTree(dirname(path))
   const { store: next } = await openStore(t, store.folder)
   assert.equal(next.lookup(keyOf('a')), undefined)
   const again = await publish(next, 'a', { files: { a: 'one' } })
