@@ -9,15 +9,7 @@ export function* fatAllocation(window: Window): Generator<[number, number]> {
   const { clusters, clusterSize, dataAt } = geometry
   const table = new FatTable(window, geometry)
   yield [0, dataAt]
-  let first = -1
-  for (let cluster = 2; cluster <= clusters + 2; cluster++) {
-    const used = cluster < clusters + 2 && table.entry(cluster) !== 0
-    if (used && first < 0) first = cluster
-    if (!used && first >= 0) {
-      yield [dataAt + (first - 2) * clusterSize, (cluster - first) * clusterSize]
-      first = -1
-    }
-  }
+  for (const [first, count] of table.used()) yield [dataAt + (first - 2) * clusterSize, count * clusterSize]
   // Nobody calls free what lies behind the last cluster.
   const end = dataAt + clusters * clusterSize
   if (end < window.size) yield [end, window.size - end]

@@ -5,6 +5,7 @@ import type { FatGeometry } from './boot-sector.ts'
 
 const pageSize = 3 * 64 * 1024
 const maxPages = 64
+const stretch = Buffer.alloc(4096)
 
 export class FatTable {
   private readonly window: Window
@@ -73,10 +74,38 @@ export class FatTable {
     yield run
   }
 
+  /** The clusters in use, as runs [first, count]. */
+  *used(): Generator<[number, number]> {
+    const end = this.geometry.clusters + 2
+    let first = -1
+    for (let cluster = 2; cluster <= end; ) {
+      const free = cluster === end ? 1 : this.freeFrom(cluster)
+      if (free === 0) {
+        if (first < 0) first = cluster
+        cluster++
+        continue
+      }
+      if (first >= 0) yield [first, cluster - first]
+      first = -1
+      cluster += free
+    }
+  }
+
+  /** How many clusters from this one on are free: 0 if it is not, and not always all. Most of a table is zeros. */
+  private freeFrom(cluster: number): number {
+    const { bits, fatSize } = this.geometry
+    const at = (cluster * bits) / 8
+    if (bits !== 12 && at % stretch.length === 0 && at + stretch.length <= fatSize) {
+      const from = at % pageSize
+      if (this.page(at).compare(stretch, 0, stretch.length, from, from + stretch.length) === 0)
+        return Math.min((stretch.length * 8) / bits, this.geometry.clusters + 2 - cluster)
+    }
+    return this.entry(cluster) === 0 ? 1 : 0
+  }
+
   freeClusters(): number {
-    let free = 0
-    for (let cluster = 2; cluster < this.geometry.clusters + 2; cluster++)
-      if (this.entry(cluster) === 0) free++
+    let free = this.geometry.clusters
+    for (const [, count] of this.used()) free -= count
     return free
   }
 }
