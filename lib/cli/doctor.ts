@@ -40,6 +40,7 @@ const stageOf: Record<Use, string> = {
   customize: 'scripts of `customize`',
   foreign: '`customize` for another architecture',
   debian: 'the `debian` stage and `lock`',
+  sync: '`watch --sync`',
   compile: 'compiling better-sqlite3',
   test: 'the tests',
 }

@@ -6,9 +6,10 @@ import { FleetsieError } from '../errors.ts'
 
 /**
  * always: every build. customize, foreign, debian: only for that stage (foreign: for an image of another architecture).
+ * sync: for `watch --sync`.
  * compile: to compile better-sqlite3. test: only to test this program.
  */
-export type Use = 'always' | 'customize' | 'foreign' | 'debian' | 'compile' | 'test'
+export type Use = 'always' | 'customize' | 'foreign' | 'debian' | 'sync' | 'compile' | 'test'
 
 export interface Requirement {
   package: string
@@ -17,6 +18,8 @@ export interface Requirement {
   /** Absolute paths of other files of the package that are read. */
   files?: readonly string[]
   when: Use
+  /** Installing it opens a port: set-up leaves that to the user where services run. */
+  service?: boolean
   why: string
 }
 

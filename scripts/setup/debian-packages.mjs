@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { capture, run, Stop, say } from './terminal.mjs'
 
-/** @typedef {{ package: string, tools: string[], files?: string[], when: string, why: string }} Requirement */
+/** @typedef {{ package: string, tools: string[], files?: string[], when: string, service?: boolean, why: string }} Requirement */
 
 /** @returns {Requirement[]} */
 export function requirements() {
@@ -14,9 +14,15 @@ export function missing(uses) {
   return requirements().filter((need) => uses.includes(need.when) && !isThere(need))
 }
 
+/** What to install: without what would start a service on a machine that runs services. @param {readonly string[]} uses */
+function wanted(uses) {
+  const started = existsSync('/run/systemd/system')
+  return missing(uses).filter((need) => !(need.service && started))
+}
+
 /** Installs what is missing, or ends with exit code 7 and the command that does. @param {readonly string[]} uses */
 export function installDebianPackages(uses) {
-  const needs = missing(uses)
+  const needs = wanted(uses)
   if (needs.length === 0) return
   for (const need of needs) say(`missing: ${need.package} (${need.why})`)
   const packages = needs.map((need) => need.package)
@@ -48,7 +54,7 @@ export function installDebianPackages(uses) {
   if (apt(...install) !== 0 && (apt('update') !== 0 || apt(...install) !== 0)) {
     throw new Stop(7, `apt-get could not install the packages.\n${advice(packages)}`)
   }
-  const still = missing(uses)
+  const still = wanted(uses)
   if (still.length > 0) throw new Stop(7, `still missing: ${still.map((need) => need.package).join(' ')}`)
 }
 
