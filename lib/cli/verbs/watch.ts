@@ -26,6 +26,7 @@ interface WatchVerbOptions {
 }
 
 export async function watch(session: Session, operands: string[], options: WatchVerbOptions): Promise<void> {
+  await session.show({ json: options.json })
   const { script, args } = commandLine(process.argv)
   const { names, command } = splitCommand(operands, args, options)
   if (isBuilder()) return serve(session, names, options, command)

@@ -51,7 +51,7 @@ export class Builder {
   private wanted = 0
   private queue: Promise<void> = Promise.resolve()
   private list = ''
-  private introduced = false
+  private introduced = artifactsBefore() !== ''
 
   constructor(options: BuildOptions, project: Project, goals: readonly Goal[], followers: Followers) {
     this.options = options
@@ -108,20 +108,21 @@ export class Builder {
       const sum = sumOf(artifacts)
       const result = sum === this.last.artifacts ? 'same' : 'built'
       this.last = { facts, ok: true, artifacts: sum }
+      await this.tellList(await attempt.sources())
       tell({ type: 'done', id, result, artifacts })
       if (result === 'built') this.follow()
     } catch (error) {
-      this.failed(id, attempt, error)
+      await this.failed(id, attempt, error)
     } finally {
       this.options.store.releaseLeases()
-      await this.tellList(await attempt.sources())
       this.runningFacts = ''
       this.running = undefined
     }
   }
 
-  private failed(id: number, attempt: Attempt, error: unknown): void {
+  private async failed(id: number, attempt: Attempt, error: unknown): Promise<void> {
     if (attempt.signal.aborted) return
+    await this.tellList(await attempt.sources())
     this.last.ok = false
     tell({ type: 'event', id, event: errorEvent(toFleetsieError(error)) })
     tell({ type: 'done', id, result: 'failed', artifacts: [] })

@@ -10,11 +10,14 @@ export class Narrator {
   private readonly cwd: string
   /** Edits whose build nobody has seen yet: most turn out to change nothing, and are not worth a line. */
   private untold: Edits | undefined
+  /** The build that was ordered last for an edit. */
+  private last = 0
   private readonly since = new Map<number, number>()
   /** By path. */
   private digests = new Map<string, string>()
   private first = true
-  private readonly started = performance.now()
+  /** When what is under way began, where no edit is known. */
+  private at = performance.now()
   /** Remarks of the build before this one. */
   private remarks = new Set<string>()
   private newRemarks = new Set<string>()
@@ -27,6 +30,8 @@ export class Narrator {
   /** A build is ordered. */
   begins(id: number, edits: Edits): void {
     this.since.set(id, edits.at)
+    this.at = edits.at
+    this.last = id
     this.first = false
     const paths = new Set([...(this.untold?.paths ?? []), ...edits.paths])
     this.untold = { paths: [...paths], more: (this.untold?.more ?? 0) + edits.more, at: edits.at }
@@ -59,7 +64,7 @@ export class Narrator {
     // Another build is under way, or nothing has happened: neither is news.
     if (result === 'unchanged') {
       this.since.delete(id)
-      this.untold = undefined
+      if (id >= this.last) this.untold = undefined
     } else {
       for (const known of this.since.keys()) if (known <= id) this.since.delete(known)
       this.remarks = this.newRemarks
@@ -70,7 +75,7 @@ export class Narrator {
     this.first = false
     // Nobody edited anything: it was looked for what may have been missed.
     if (at === undefined && result === 'unchanged') return
-    const ms = Math.round(performance.now() - (at ?? this.started))
+    const ms = Math.round(performance.now() - (at ?? this.at))
     this.emit({ type: 'ready', result, ms, artifacts: changed })
   }
 

@@ -103,7 +103,7 @@ class Supervisor {
   private async edited(edits: Edits): Promise<void> {
     await this.watcher.settle(edits.paths)
     const id = ++this.lastId
-    this.narrator.begins(id, edits)
+    if (edits.paths.length > 0) this.narrator.begins(id, edits)
     if (this.builder && !edits.paths.some((path) => this.isCode(path)))
       return this.order({ type: 'build', id })
     this.narrator.tellEdits()
@@ -172,7 +172,8 @@ class Supervisor {
         return
       case 'done':
         if (report.artifacts.length > 0) this.artifacts = sumOf(report.artifacts)
-        this.narrator.done(report.id, report.result, report.artifacts)
+        // Who reads of it and edits something is heard.
+        this.enqueue(async () => this.narrator.done(report.id, report.result, report.artifacts))
         return
       case 'stale':
         this.enqueue(async () => {
@@ -196,7 +197,7 @@ class Supervisor {
     this.list = list
     await this.watcher.arm(list)
     // What was edited before the watches were set.
-    this.order({ type: 'build', id: ++this.lastId })
+    this.burst.add()
   }
 
   /** Ends the builder and waits for that: it ends its programs first. */

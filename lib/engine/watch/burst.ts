@@ -36,11 +36,14 @@ export class Burst {
     this.#busy = busy
   }
 
-  add(path: string): void {
+  /** Without a path: something may have been missed, nobody knows where. */
+  add(path?: string): void {
     this.#last = performance.now()
     if (this.#timer === undefined) this.#first = this.#last
-    if (this.#paths.size < mostPaths || this.#paths.has(path)) this.#paths.add(path)
-    else this.#more++
+    if (path !== undefined) {
+      if (this.#paths.size < mostPaths || this.#paths.has(path)) this.#paths.add(path)
+      else this.#more++
+    }
     const quiet = this.#paths.size > fewPaths ? quietBurstMs : quietMs
     this.#wait(Math.min(quiet, Math.max(0, this.#first + longestMs - this.#last)))
   }
