@@ -1,5 +1,5 @@
 /** What is known of a working image between two runs: state.json beside it. */
-import { readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { KeptSum } from './range-sums.ts'
@@ -10,8 +10,6 @@ const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 
 const schema = v.strictObject({
   form: v.literal(1),
-  /** Of the running kernel. What was written before a power cut may be lost, and nothing here waits for the disk. */
-  boot: v.string(),
   /** File name → `fileMark` as the last run left it. */
   files: v.record(v.string(), v.string()),
   /** Partitions that passed their checkers before any edit. */
@@ -35,10 +33,7 @@ export interface WorkingState {
   grown: Grown
 }
 
-/**
- * What the last run left in `folder`. `undefined`: nothing, or nothing that can be used since the machine has started
- * anew. `changed`: somebody else wrote there.
- */
+/** What the last run left in `folder`. `undefined`: it left nothing. `changed`: somebody else wrote there. */
 export async function readState(
   folder: string,
   files: readonly string[],
@@ -49,7 +44,6 @@ export async function readState(
   })
   if (text === undefined) return undefined
   const { success, output } = v.safeParse(schema, parse(text))
-  if (success && output.boot !== (await bootId())) return undefined
   if (!success) return 'changed'
   for (const name of files) if (output.files[name] !== (await fileMark(join(folder, name)))) return 'changed'
   const { sound, sums, grown } = output
@@ -62,26 +56,16 @@ export async function writeState(
   files: readonly string[],
   state: WorkingState,
 ): Promise<void> {
-  const boot = await bootId()
-  if (boot === undefined) return
   const marks: Record<string, string> = {}
   for (const name of files) marks[name] = (await fileMark(join(folder, name))) ?? ''
-  const written: v.InferOutput<typeof schema> = { form: 1, boot, files: marks, ...state }
-  const part = join(folder, `${stateName}.new`)
-  await writeFile(part, JSON.stringify(written))
-  await rename(part, join(folder, stateName))
+  const written: v.InferOutput<typeof schema> = { form: 1, files: marks, ...state }
+  await writeFile(join(folder, stateName), JSON.stringify(written))
 }
 
 /** Whoever writes to a file changes its ctime, which no program can set back. */
 async function fileMark(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined)
   return found && `${found.size} ${found.ino} ${found.mtimeNs} ${found.ctimeNs}`
-}
-
-/** Another one each time that Linux starts; undefined elsewhere: then nothing is trusted. */
-async function bootId(): Promise<string | undefined> {
-  const text = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => undefined)
-  return text?.trim()
 }
 
 function parse(text: string): unknown {
