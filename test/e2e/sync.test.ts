@@ -18,6 +18,7 @@ import {
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, afterEach, before, describe, it } from 'node:test'
+import type { BuildEvent } from '../../lib/engine/events.ts'
 import type { FleetsieError } from '../../lib/errors.ts'
 import type { Pushed } from '../../lib/images/sync/push-partition.ts'
 import { createSync, type Sync } from '../../lib/images/sync/sync.ts'
@@ -25,6 +26,8 @@ import { Device, type LayerSet } from '../helpers/device.ts'
 import { MiB, missing, tool } from '../helpers/disks.ts'
 import { attributes, directory, file, type Member, symlink } from '../helpers/layers.ts'
 import { needsRoot } from '../helpers/needs.ts'
+import { scratchCheckout } from '../helpers/scratch.ts'
+import { Watching } from '../helpers/watching.ts'
 
 const whiteout = (path: string): Member => ({ entry: { type: 'whiteout', path } })
 const opaque = (path: string): Member => ({ entry: { type: 'opaque', path } })
@@ -406,5 +409,36 @@ describe('watch --sync', { skip }, () => {
       sessions().filter((line) => /ControlMaster/.test(line)),
       [],
     )
+  })
+
+  it('is what watch does after each edit, before the image is there', async () => {
+    const scratch = await scratchCheckout()
+    await scratch.write('overlays/part_2/srv/watched', 'first')
+    const watching = new Watching(scratch, ['sample', '--until', 'save', '--sync', 'root'])
+    const synced = (event: BuildEvent): boolean => event.type === 'note' && event.stage === 'sync'
+    try {
+      const first = await watching.until(synced)
+      assert.ok(!first.some((event) => event.type === 'stage' && event.stage === 'save'))
+      assert.equal(text('srv/watched'), 'first')
+      await watching.ready()
+      await scratch.write('overlays/part_2/srv/watched', 'second')
+      const [line] = (await watching.until(synced)).slice(-1)
+      assert.match(JSON.stringify(line), /1 file, 6 bytes in /)
+      assert.equal(text('srv/watched'), 'second')
+      await watching.ready()
+
+      await device.stop()
+      await scratch.write('overlays/part_2/srv/watched', 'third')
+      const lost = await watching.until((event) => event.type === 'warning' && event.stage === 'sync')
+      assert.match(JSON.stringify(lost.at(-1)), /root: .*(cannot be reached|connection was lost)/)
+      assert.equal((await watching.ready()).ready.result, 'built')
+      await device.start()
+      await scratch.write('overlays/part_2/srv/watched', 'fourth')
+      await watching.until(synced)
+      assert.equal(text('srv/watched'), 'fourth')
+    } finally {
+      await watching.interrupt()
+      await scratch.remove()
+    }
   })
 })

@@ -48,10 +48,12 @@ export class Syncing {
       )
       if (files + deleted === 0) return
       const gone = deleted > 0 ? `, ${deleted} removed` : ''
-      this.emit({ type: 'note', stage: 'sync', message: `${files} files, ${bytes} bytes${gone} in ${ms} ms` })
+      const count = `${files} ${files === 1 ? 'file' : 'files'}, ${bytes} bytes`
+      this.emit({ type: 'note', stage: 'sync', message: `${count}${gone} in ${ms} ms` })
     } catch (error) {
-      const { code, message } = toFleetsieError(error)
-      if (code !== 'E_INTERRUPTED') this.emit({ type: 'warning', stage: 'sync', message })
+      const { code, message, hint } = toFleetsieError(error)
+      if (code === 'E_INTERRUPTED') return
+      this.emit({ type: 'warning', stage: 'sync', message: hint ? `${message}\n${hint}` : message })
     }
   }
 }
