@@ -104,7 +104,7 @@ export class PayloadWriter {
       this.chunkFrom = position
       this.open = true
     }
-    // A symbol becomes fewer bytes than it has decisions.
+    // A decision becomes less than a byte: the least probable one takes 6.1 bits.
     this.listLimit = Math.min(listSize, maxChunkSize - finishSize - this.coder.size) - mostDecisions
   }
 

@@ -13,6 +13,8 @@ export class RangeEncoder {
   size = 0
   private range = -1
   private low = 0
+  /** Where bytes stood in front of when one was to be added to them. */
+  private readonly carries = new Int32Array(listSize + 1)
 
   /** `capacity`: bytes that it will ever write between two begins. Going beyond is the caller's fault. */
   constructor(capacity: number) {
@@ -28,47 +30,41 @@ export class RangeEncoder {
   }
 
   /**
-   * Encodes `count` decisions and adapts the probabilities. A decision is twice the place of its probability plus the
-   * bit; one below zero holds bits of even chance, see `evenBits`.
+   * Encodes `count` decisions, `listSize` at most, and adapts the probabilities. A decision is twice the place of its
+   * probability plus the bit, or an `evenBit`. There is no loop within the loop: then the compiler looks once only at
+   * what the arrays are.
    */
   encode(list: Int32Array, count: number, probabilities: Uint16Array): void {
-    const { bytes } = this
+    const { bytes, carries } = this
     let { range, low, size } = this
+    let carried = 0
     /** `low` as it was when a byte was last written: less than that means that it ran over. */
     let base = low
     for (let i = 0; i < count; i++) {
       const decision = list[i]!
-      if (decision < 0) {
-        const value = ~decision
-        for (let bit = (value >>> evenShift) - 1; bit >= 0; bit--) {
-          range >>>= 1
-          low = (low + (range & -((value >>> bit) & 1))) | 0
-          if (range >>> 24 === 0) {
-            if (low >>> 0 < base >>> 0) carry(bytes, size)
-            bytes[size++] = low >>> 24
-            low <<= 8
-            range <<= 8
-            base = low
-          }
-        }
-        continue
-      }
-      const at = decision >>> 1
-      const probability = probabilities[at]!
-      const bound = Math.imul(range >>> 11, probability)
       const one = -(decision & 1)
-      low = (low + (bound & one)) | 0
-      range = (bound + ((range - bound - bound) & one)) | 0
-      probabilities[at] = probability + ((2048 - (2017 & one) - probability) >> 5)
+      if (decision < 0) {
+        range >>>= 1
+        low = ((low | 0) + (range & one)) | 0
+      } else {
+        const at = decision >>> 1
+        const probability = probabilities[at]!
+        // For a 1 the bound with its sign changed: the next range then takes one multiplication and one addition.
+        const bound = Math.imul(range >>> 11, (probability ^ one) - one)
+        low = ((low | 0) - (bound & one)) | 0
+        range = (bound + (range & one)) | 0
+        probabilities[at] = probability + ((2048 - (2017 & one) - probability) >> 5)
+      }
       if (range >>> 24 === 0) {
-        if (low >>> 0 < base >>> 0) carry(bytes, size)
+        if (low >>> 0 < base >>> 0) carries[carried++] = size
         bytes[size++] = low >>> 24
         low <<= 8
         range <<= 8
         base = low
       }
     }
-    if (low >>> 0 < base >>> 0) carry(bytes, size)
+    if (low >>> 0 < base >>> 0) carries[carried++] = size
+    for (let i = 0; i < carried; i++) carry(bytes, carries[i]!)
     this.range = range
     this.low = low
     this.size = size
@@ -80,11 +76,9 @@ export class RangeEncoder {
   }
 }
 
-const evenShift = 26
-
-/** A decision for `count` bits of `value` (at most 26, as a distance has), without probabilities. */
-export function evenBits(value: number, count: number): number {
-  return ~((count << evenShift) | value)
+/** A decision of even chance, whatever came before. */
+export function evenBit(bit: number): number {
+  return ~(bit ^ 1)
 }
 
 function carry(bytes: Uint8Array, size: number): void {

@@ -1,8 +1,8 @@
 /** Makes one payload of one range of a block, while the block is decoded. */
 import type { Chunk } from './chunks.ts'
 import type { Decoder } from './decoder.ts'
-import { Finder, shortest } from './finder.ts'
-import { maxMatch } from './model.ts'
+import { equalBytes, Finder } from './finder.ts'
+import { maxMatch, minMatch } from './model.ts'
 import { PayloadWriter } from './payload-writer.ts'
 
 /** Bytes [from, to) of a block. */
@@ -97,13 +97,19 @@ export class RangeRecoder {
     const { bytes } = this.decoder
     this.finder ??= new Finder(bytes, this.range.from)
     for (let at = start; at < end; ) {
-      const distance = this.finder.find(at, end)
-      let length = 1
-      if (distance > 0 && distance <= this.dictionarySize) {
-        length = shortest
-        const most = Math.min(maxMatch, end - at)
-        while (length < most && bytes[at + length] === bytes[at + length - distance]) length++
+      const most = Math.min(end, at + maxMatch)
+      let distance = this.finder.find(at, most, this.dictionarySize)
+      let { length } = this.finder
+      // One of the last distances takes so few bits that a byte less is still a gain.
+      let longest = Math.max(minMatch, length - 1) - 1
+      for (let which = 0; which < 4; which++) {
+        const last = writer.encoder.lastDistance(which)
+        const equal = last <= at - this.base ? equalBytes(bytes, at, last, most) : 0
+        if (equal <= longest) continue
+        longest = length = equal
+        distance = last
       }
+      length = Math.max(1, length)
       this.match(writer, at, length, distance)
       at += length
     }

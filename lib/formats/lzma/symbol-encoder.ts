@@ -15,10 +15,10 @@ import {
   resetModel,
   states,
 } from './model.ts'
-import { evenBits, listSize } from './range-encoder.ts'
+import { evenBit, listSize } from './range-encoder.ts'
 
-/** Decisions that a symbol takes at most; each stands for less than a byte on the average of its symbol. */
-export const mostDecisions = 24
+/** Decisions that a symbol takes at most. */
+export const mostDecisions = 48
 
 /** The bit 1 in a decision. */
 const one = 1
@@ -102,6 +102,13 @@ export class SymbolEncoder {
     } else this.literal(position)
   }
 
+  /** The last distances, 0 for the very last, up to 3. */
+  lastDistance(which: number): number {
+    if (which === 0) return this.rep0
+    if (which === 1) return this.rep1
+    return which === 2 ? this.rep2 : this.rep3
+  }
+
   /** `length`: minMatch to maxMatch, or 1 with the last distance. */
   match(position: number, length: number, distance: number): void {
     const { list, state } = this
@@ -180,7 +187,7 @@ export class SymbolEncoder {
     if (slot < firstAlignedSlot) {
       this.reverseTree(layout.special + start - slot, rest, bits)
     } else {
-      this.list[this.count++] = evenBits(rest >> 4, bits - 4)
+      for (let bit = bits - 1; bit >= 4; bit--) this.list[this.count++] = evenBit((rest >> bit) & 1)
       this.reverseTree(layout.align, rest & 15, 4)
     }
   }
