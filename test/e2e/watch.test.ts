@@ -170,6 +170,26 @@ test('an edit ends the build under way, and its programs; one that changes nothi
   assert.deepEqual(await readdir(join(scratch.store, 'stage')), [])
 })
 
+test('a file that is written while it is read ends in what it holds last', async (t) => {
+  const scratch = await project(t)
+  const watch = watching(t, scratch, ['layer'])
+  await watch.ready()
+  const file = at(scratch, 'overlays/part_2/growing')
+  for (let i = 0; i < 60; i++) await appendFile(file, Buffer.alloc(300_000, i))
+  const [wanted] = await fromNothing(scratch, 'layer')
+  await watch.until((event) => event.type === 'ready' && event.artifacts[0]?.sha256 === wanted)
+})
+
+test('who is killed takes its builder and its programs along', async (t) => {
+  const scratch = await project(t)
+  const watch = watching(t, scratch, ['slow'])
+  await watch.until((event) => event.type === 'note')
+  assert.equal(await watch.interrupt('SIGKILL'), null)
+  // Both have let go of its output by now.
+  await dead(Number(readFileSync(at(scratch, 'pid'), 'utf8')))
+  assert.deepEqual(await readdir(join(scratch.store, 'stage')), [])
+})
+
 test('a broken pipeline.ts, a failing stage and a missing file are told, and mended by an edit', async (t) => {
   const scratch = await project(t)
   const watch = watching(t, scratch, ['layer'])

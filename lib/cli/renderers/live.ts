@@ -15,6 +15,7 @@ interface Running {
   unit: 'bytes' | 'files'
 }
 
+const waiting = 'watching     (Ctrl-C ends)'
 const frameMs = 100
 const barWidth = 20
 const colours: Record<StageAction, 'green' | 'cyan' | 'dim'> = {
@@ -33,7 +34,9 @@ interface Streams {
 export function liveRenderer(streams: Streams, multi: boolean): Renderer {
   const update = createLogUpdate(streams.stdout)
   const running = new Map<string, Running>()
-  const draw = (): void => update([...running.values()].map((stage) => runningLine(stage)).join('\n'))
+  // What a watch shows while it waits.
+  let idle = ''
+  const draw = (): void => update([...running.values()].map((stage) => runningLine(stage)).join('\n') || idle)
   const timer = setInterval(() => {
     if (running.size > 0) draw()
   }, frameMs)
@@ -41,6 +44,7 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
 
   const emit = (event: BuildEvent): void => {
     track(running, event, multi)
+    if (event.type === 'ready') idle = styleText('dim', waiting, { stream: streams.stdout })
     const lines = linesOf(event, multi)
     if (lines.length > 0) {
       update.clear()
@@ -50,8 +54,8 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
       }
     }
     // Progress is drawn by the timer: a stage may report far more often than an eye can follow.
-    if (event.type !== 'progress' && running.size > 0) draw()
-    if (running.size === 0) update.clear()
+    if (event.type !== 'progress' && (running.size > 0 || idle)) draw()
+    else if (running.size === 0) update.clear()
   }
   return {
     emit,
@@ -64,6 +68,8 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
 }
 
 function track(running: Map<string, Running>, event: BuildEvent, multi: boolean): void {
+  // A newer edit has ended what was running.
+  if (event.type === 'changed' || event.type === 'ready') running.clear()
   if (!('stage' in event) || event.target === undefined || event.stage === undefined) return
   const id = `${event.target}/${event.stage}`
   const name = multi ? id : event.stage

@@ -138,51 +138,51 @@ class Supervisor {
     this.loaded = false
     let said = false
     builder.on('message', (report) => {
-      if (this.builder !== builder) return
       said ||= (report as Report).type === 'unloadable'
-      this.heed(report as Report)
+      // In turn: who reads of the end of a build and edits something is heard, because watches are set before.
+      this.enqueue(async () => {
+        if (this.builder === builder) await this.heed(report as Report)
+      })
     })
-    builder.once('error', (error) => this.lost(builder, error.message))
-    builder.once('exit', (code, signal) => {
-      const how = signal === null ? `with exit code ${code}` : `by ${signal}`
-      this.lost(builder, said ? undefined : `the process that builds was ended ${how}`)
-    })
+    const exited = once(builder, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+    // What it told before it ended may be read after that.
+    Promise.all([exited, once(builder, 'disconnect')]).then(
+      ([[code, signal]]) => {
+        const how = signal === null ? `with exit code ${code}` : `by ${signal}`
+        const why = said ? undefined : `the process that builds was ended ${how}`
+        this.enqueue(async () => this.lost(builder, why))
+      },
+      (error: Error) => this.enqueue(async () => this.lost(builder, error.message)),
+    )
   }
 
   /** A builder that ended by itself: the next edit starts another. */
   private lost(builder: ChildProcess, why: string | undefined): void {
     if (this.builder !== builder) return
     this.builder = undefined
-    if (why !== undefined && !this.options.signal.aborted) {
+    if (why !== undefined) {
       this.options.emit(errorEvent(new FleetsieError('E_STAGE', `${why}; the next edit starts another`)))
     }
     this.narrator.done(this.lastId, 'failed', [])
   }
 
-  private heed(report: Report): void {
+  private async heed(report: Report): Promise<void> {
     switch (report.type) {
       case 'list':
         this.loaded = true
         this.everLoaded = true
         this.code = report.code
-        this.enqueue(() => this.look(report.list))
-        return
+        return this.look(report.list)
       case 'event':
-        this.narrator.event(report.event)
-        return
+        return this.narrator.event(report.event)
       case 'done':
         if (report.artifacts.length > 0) this.artifacts = sumOf(report.artifacts)
-        // Who reads of it and edits something is heard.
-        this.enqueue(async () => this.narrator.done(report.id, report.result, report.artifacts))
-        return
+        return this.narrator.done(report.id, report.result, report.artifacts)
       case 'stale':
-        this.enqueue(async () => {
-          await this.end()
-          this.start()
-        })
-        return
+        await this.end()
+        return this.start()
       case 'unloadable':
-        this.refused(report.error)
+        return this.refused(report.error)
     }
   }
 
@@ -204,7 +204,7 @@ class Supervisor {
   private async end(): Promise<void> {
     const builder = this.builder
     this.builder = undefined
-    if (!builder || builder.exitCode !== null || builder.signalCode !== null) return
+    if (!builder?.pid || builder.exitCode !== null || builder.signalCode !== null) return
     const exited = once(builder, 'exit')
     if (builder.connected) builder.send({ type: 'end' } satisfies Order, () => {})
     // One that loads the script yet may never hear of it, and has nothing to end.
