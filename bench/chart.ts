@@ -5,16 +5,18 @@ import type { Measured, Row } from './row.ts'
 export interface Results {
   taken: string
   machine: Machine
+  /** Bytes of the stock image, raw and as .img.xz. */
+  image: { raw: number; compressed: number }
   rows: Row[]
 }
 
 /** Scenarios in the chart, from the top, and what they are called there. */
 const shown: readonly [name: string, title: string][] = [
-  ['nothing to do, bin', 'Nothing to do'],
-  ['edit, in watch mode', 'One file edited, watch mode'],
+  ['edit, in watch mode', 'One file edited, in watch mode'],
   ['edit, by the bin', 'One file edited'],
   ['script changed', 'A script changed that runs in the image'],
   ['cold', 'Everything, from an empty cache'],
+  ['nothing to do, bin', 'Nothing to do'],
 ]
 
 interface Bar {
@@ -34,7 +36,7 @@ interface Group {
 const width = 880
 const margin = 24
 /** Where bars begin, and where the longest one ends: the figures beside it need room. */
-const axis = { from: 196, to: 716 }
+const axis = { from: 136, to: 756 }
 const barHeight = 16
 const rowHeight = 21
 const titleHeight = 26
@@ -42,17 +44,16 @@ const groupGap = 12
 const top = 84
 
 /** An SVG that has its own light and dark colours. @throws when no scenario that is shown was measured */
-export function chart({ taken, machine, rows }: Results): string {
+export function chart({ taken, machine, image, rows }: Results): string {
   const groups = shown.flatMap(([name, title]) => groupOf(name, title, rows))
   if (groups.length === 0)
     throw new Error('no scenario of the chart was measured: run cold, edit or nothing-to-do')
   const walls = groups.flatMap(({ bars }) => bars.map(({ wall }) => wall))
-  const [first, last] = [
-    Math.floor(Math.log10(Math.min(...walls))),
-    Math.ceil(Math.log10(Math.max(...walls))),
-  ]
+  // The shortest bar is a bar as well.
+  const first = Math.floor(Math.log10(0.8 * Math.min(...walls)))
+  const last = Math.log10(Math.max(...walls, 10 ** (first + 1)))
   const x = (ms: number): number =>
-    axis.from + ((Math.log10(ms) - first) / Math.max(1, last - first)) * (axis.to - axis.from)
+    axis.from + ((Math.log10(ms) - first) / (last - first)) * (axis.to - axis.from)
 
   const body: string[] = []
   let y = top
@@ -79,6 +80,7 @@ export function chart({ taken, machine, rows }: Results): string {
     grid.push(text(at, bottom + 18, duration(10 ** power), 'tick', 'middle'))
   }
   const height = bottom + 52
+  const of = `A disk image of ${size(image.raw)}, ${size(image.compressed)} as .img.xz. `
   const about = `${machine.processors} × ${machine.processor}, Node ${machine.node}, commit ${machine.commit}, ${taken.slice(0, 10)}`
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title about">`,
@@ -90,7 +92,7 @@ export function chart({ taken, machine, rows }: Results): string {
     text(
       margin,
       57,
-      'Wall clock, logarithmic: each line to the right is ten times as long. Shorter is better.',
+      `${of}Wall clock: each line to the right is ten times as long. Shorter is better.`,
       'about',
     ),
     ...grid,
@@ -124,6 +126,10 @@ function inWords({ title, bars }: Group): string {
 function duration(ms: number): string {
   if (ms < 995) return `${ms < 10 ? ms.toFixed(1).replace(/\.0$/, '') : Math.round(ms)} ms`
   return `${ms < 9950 ? (ms / 1000).toFixed(1).replace(/\.0$/, '') : Math.round(ms / 1000)} s`
+}
+
+function size(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`
 }
 
 function text(x: number, y: number, content: string, kind: string, anchor = 'start'): string {

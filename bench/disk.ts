@@ -44,6 +44,12 @@ export async function readTable(run: Run, disk: string): Promise<Table> {
   }
 }
 
+/** Bytes of what is in an .xz, by its index. */
+export async function rawSize(run: Run, file: string): Promise<number> {
+  const { stdout } = await run('xz', ['--robot', '--list', file])
+  return Number(/^totals(?:\t\d+){3}\t(\d+)/m.exec(stdout.toString())![1])
+}
+
 export async function decompressTo(run: Run, file: string, disk: string): Promise<void> {
   await intoFile(run, disk, 'xz', ['-dc', '-T0', file])
   await run('fallocate', ['--dig-holes', disk])

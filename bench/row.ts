@@ -75,7 +75,8 @@ export function compared({ ours, peer, paired, ...facts }: Comparison): Measured
     ours: figures(ours),
     peer: figures(peer),
     ratio: ratio(of(ours.samples, 'wall'), of(peer.samples, 'wall')),
-    ...(cpu[0].length > 0 && cpu[1].length > 0 ? { cpuRatio: ratio(...cpu) } : {}),
+    // A program that is quicker than the clock ticks has none.
+    ...(cpu.every((side) => side.length > 0 && Math.min(...side) > 0) ? { cpuRatio: ratio(...cpu) } : {}),
   }
 }
 

@@ -5,6 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
+import type { Results } from './chart.ts'
 import { drawChart } from './draw-chart.ts'
 import { machine } from './machine.ts'
 import { runPeer, shortReason } from './peers/run.ts'
@@ -20,8 +21,8 @@ import { edit } from './scenarios/edit.ts'
 import { larger } from './scenarios/larger.ts'
 import { memory } from './scenarios/memory.ts'
 import { nothingToDo } from './scenarios/nothing-to-do.ts'
-import type { Bench, Scenario } from './scenarios/scenario.ts'
-import { fiveTimes, type ImageOptions, stockImage } from './stock-image.ts'
+import type { Bench, Scenario, StockImage } from './scenarios/scenario.ts'
+import { fiveTimes, type ImageOptions, sizesOf, stockImage } from './stock-image.ts'
 import { makeWorkplace, type Workplace } from './workplace.ts'
 
 const checkout = dirname(import.meta.dirname)
@@ -75,42 +76,39 @@ async function bench(pattern: string, options: Options): Promise<void> {
     )
   }
   const facts = machine(checkout)
+  const taken = new Date().toISOString()
+  const results = join(checkout, 'bench/results', `${taken.replaceAll(/[:.]/g, '-')}.json`)
+  await mkdir(dirname(results), { recursive: true })
+  const rows: Row[] = []
   say('making a place to work in')
   const workplace = await makeWorkplace()
-  const rows: Row[] = []
   try {
-    const given = benchIn(workplace, options)
+    say('getting the stock image ready')
+    const stock = await stockImage(workplace, options)
+    const image = await sizesOf(stock)
+    const given = benchOf(workplace, stock, options)
     for (const scenario of chosen) {
       say(`${scenario.name}: ${scenario.about}`)
       rows.push(...(await runOne(scenario, given)))
+      // Each time: who ends it early keeps what was measured.
+      const kept: Results & { options: Options } = { taken, machine: facts, options, image, rows }
+      await writeFile(results, `${JSON.stringify(kept, undefined, 2)}\n`)
     }
   } finally {
     await workplace.remove()
   }
-  const results = join(checkout, 'bench/results')
-  await mkdir(results, { recursive: true })
-  const taken = new Date().toISOString()
-  const file = join(results, `${taken.replaceAll(/[:.]/g, '-')}.json`)
-  await writeFile(file, `${JSON.stringify({ taken, machine: facts, options, rows }, undefined, 2)}\n`)
   process.stdout.write(`\n${preface(facts)}\n${table(rows)}\n`)
-  say(`with the commands: ${file}`)
+  say(`with the commands: ${results}`)
 }
 
-function benchIn(workplace: Workplace, options: ImageOptions & { runs: number }): Bench {
-  const image = once(() => {
-    say('getting the stock image ready')
-    return stockImage(workplace, options)
-  })
+function benchOf(workplace: Workplace, stock: StockImage, options: Options): Bench {
   return {
     workplace,
     runs: options.runs,
-    image,
-    async fiveTimes(kind) {
-      return fiveTimes(workplace, options, kind, await image())
-    },
+    stock,
+    fiveTimes: (kind) => fiveTimes(workplace, options, kind, stock),
     seed: once(async () => {
       say('running the shell script')
-      const stock = await image()
       const { overlays } = await makeProject(workplace, 'seed', stock)
       return runPeer(seed, { workplace, stock, overlays }, { runs: options.runs, few: 2 })
     }),

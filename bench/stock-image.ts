@@ -1,9 +1,11 @@
 /** The images that scenarios work on: the reader's own, one by the stage `debian`, or a made one; and larger ones. */
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { sha256OfFile } from '../lib/images/hash-file.ts'
 import { eventsOf } from './built.ts'
+import { rawSize, tools } from './disk.ts'
 import { type Larger, makeFiveTimes } from './five-times.ts'
 import { makeLargeImage } from './large-image.ts'
 import { measure } from './measure.ts'
@@ -26,6 +28,11 @@ export async function stockImage(at: Workplace, options: ImageOptions): Promise<
   const sample = join(at.checkout, 'fixtures/sample.img.xz')
   const path = await kept(at, options, 'large', sample, (output, tmp) => makeLargeImage(sample, output, tmp))
   return { path, os: 'Debian', about: 'made: 1 GiB, 300 MiB of files' }
+}
+
+/** Bytes, of the image and of its file. */
+export async function sizesOf({ path }: StockImage): Promise<{ raw: number; compressed: number }> {
+  return { raw: await rawSize(tools(tmpdir()), path), compressed: (await stat(path)).size }
 }
 
 /** The stock image on a disk five times as large, with its own data or five times that. */

@@ -43,13 +43,19 @@ async function workingWay(work: PeerWork): Promise<string[]> {
       })
       return way
     } catch (error) {
-      const { status, stderr, message } = error as Error & { status?: number; stderr?: Buffer }
-      const last = stderr?.toString().trim().split('\n').at(-1)
-      reasons.push(status === 124 ? 'no end within 30 s of a small one' : last || message)
+      reasons.push(reasonOf(error as Failure))
       await detach(work)
     }
   }
   throw new Error(`in its virtual machine: ${reasons[0]}; on the host: ${reasons[1]}`)
+}
+
+type Failure = Error & { status?: number; stdout?: Buffer; stderr?: Buffer }
+
+function reasonOf({ status, stdout, stderr, message }: Failure): string {
+  if (status === 124) return 'no end within 30 s of a disk of 64 MiB'
+  const said = `${stderr}\n${stdout}`.trim()
+  return /error: (.+)/.exec(said)?.[1] ?? (said.split('\n').at(-1) || message)
 }
 
 function partitions(image: string, size: number, boot: number, root: number): string {

@@ -2,10 +2,8 @@
 import type { NotRun } from '../row.ts'
 
 const reasons = {
-  mkosi:
-    'installs packages into partitions of its own making; takes no stock image (tried: mkosi 14 also needs a mirror)',
-  bmaptool:
-    'makes block maps and writes images to devices; changes none (its block map is in a row of its own)',
+  mkosi: 'installs packages into partitions of its own making; takes no stock image',
+  bmaptool: 'makes block maps and writes images to devices; changes none',
 }
 
 export function peersWithNoWay(name: string): NotRun[] {

@@ -1,8 +1,10 @@
 /** The programs and libraries that read and write .xz, beside the one that the stages use by rule. */
 import { execFile } from 'node:child_process'
 import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { rawSize, tools } from '../disk.ts'
 import { repeat, type Subject } from '../measure.ts'
 import { shortReason } from '../peers/run.ts'
 import { compared, type Row } from '../row.ts'
@@ -45,11 +47,10 @@ export const codecScenario: Scenario = {
   name: 'codecs',
   about: `decoding the stock and encoding ${sampled / MiB} MiB of it by ${codecs.map(({ name }) => name).join(', ')}`,
   async run(bench) {
-    const stock = await bench.image()
     const part = join(bench.workplace.root, 'part.img')
-    await cutOut(stock.path, part)
+    await cutOut(bench.stock.path, part)
     const rows = [
-      ...(await compare(bench, 'decode the stock', 'decode', stock.path)),
+      ...(await compare(bench, 'decode the stock', 'decode', bench.stock.path)),
       ...(await compare(bench, `encode ${sampled / MiB} MiB`, 'encode', part)),
     ]
     await rm(part)
@@ -96,8 +97,7 @@ async function compare(bench: Bench, name: string, way: 'decode' | 'encode', fil
 
 /** A stretch of the image's middle, where a root partition has its files. */
 async function cutOut(file: string, part: string): Promise<void> {
-  const { stdout } = await promisify(execFile)('xz', ['--robot', '--list', file])
-  const size = Number(/^totals(?:\t[^\t]*){3}\t(\d+)/m.exec(stdout)?.[1])
+  const size = await rawSize(tools(tmpdir()), file)
   const from = Math.max(0, Math.floor(size / 3) - sampled / 2)
   const script = 'xz -dc -T0 "$1" | tail -c +"$2" | head -c "$3" > "$4"'
   await promisify(execFile)('sh', ['-c', script, 'sh', file, `${from + 1}`, `${sampled}`, part])

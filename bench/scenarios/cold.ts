@@ -11,8 +11,8 @@ import type { Scenario } from './scenario.ts'
 export const cold: Scenario = {
   name: 'cold',
   about: 'an empty store: stock .img.xz to signed .img.xz, and how large that is, beside the shell script',
-  async run({ workplace, runs, image, seed }) {
-    const project = await makeProject(workplace, 'cold', await image())
+  async run({ workplace, runs, stock, seed }) {
+    const project = await makeProject(workplace, 'cold', stock)
     const store = join(workplace.root, 'cold-store')
     const build = project.build('image')
     const empty: Subject = {

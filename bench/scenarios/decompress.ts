@@ -9,8 +9,7 @@ import type { Scenario } from './scenario.ts'
 export const decompress: Scenario = {
   name: 'decompress',
   about: 'the stage decompress, a whole build with all else cached, beside `xz -dc -T0` and sync',
-  async run({ workplace, runs, image }) {
-    const stock = await image()
+  async run({ workplace, runs, stock }) {
     const project = await makeProject(workplace, 'decompress', stock)
     const target = join(workplace.root, 'by-xz.img')
     const ours = project.build('table', '--no-cache=decompress')

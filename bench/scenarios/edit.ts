@@ -1,17 +1,21 @@
 /** One file of an overlay edited, to the signed artifact: by the bin and in watch mode, beside every peer. */
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { besidePeer, type OurRun, ourRun } from '../beside.ts'
+import { imageOf } from '../built.ts'
+import { decompressTo, tools } from '../disk.ts'
 import { measure, repeat, type Sample, type Subject } from '../measure.ts'
 import { debos } from '../peers/debos.ts'
 import { genimage } from '../peers/genimage.ts'
 import { guestfish } from '../peers/guestfish.ts'
 import { nix } from '../peers/nix.ts'
 import { peersWithNoWay } from '../peers/none.ts'
+import { limit } from '../peers/peer.ts'
 import { peerNotRun, runPeer, shortReason } from '../peers/run.ts'
 import { vmdb2 } from '../peers/vmdb2.ts'
 import { makeProject, type Project, sameFromNothing } from '../project.ts'
-import type { Row } from '../row.ts'
+import { compared, type Row } from '../row.ts'
 import { watching } from '../watching.ts'
 import { fleetsie } from '../workplace.ts'
 import type { Bench, Scenario, StockImage } from './scenario.ts'
@@ -25,18 +29,17 @@ export const edit: Scenario = {
   about:
     'one file of an overlay edited: to the signed artifact, by the bin and in watch mode, beside all peers',
   async run(bench) {
-    const stock = await bench.image()
+    const { stock } = bench
     const project = await makeProject(bench.workplace, 'edit', stock)
     await measure(project.build('image'))
     const ours = await byBin(bench, project)
-    const rows = [
-      besidePeer('edit, by the bin', ours, await bench.seed(), { goal: { of: 'ratio', atMost: 1 / 150 } }),
-      await byWatch(bench, project),
-    ]
+    const seed = await bench.seed()
     return [
-      ...rows,
+      besidePeer('edit, by the bin', ours, seed, { goal: { of: 'ratio', atMost: 1 / 150 } }),
+      await byWatch(bench, project),
       ...(await besidePeers(bench, stock, project, ours)),
       ...peersWithNoWay('edit, by the bin'),
+      await besideBmaptool(bench, ours),
     ]
   },
 }
@@ -86,4 +89,29 @@ async function besidePeers(bench: Bench, stock: StockImage, project: Project, ou
     }
   }
   return rows
+}
+
+/** Of our own image, so that both map the same blocks. */
+async function besideBmaptool({ workplace, runs }: Bench, ours: OurRun): Promise<Row> {
+  const name = 'block map alone'
+  const disk = join(workplace.root, 'mapped.img')
+  try {
+    await decompressTo(tools(workplace.root), imageOf(ours.subject, ours.samples.at(-1)!).path, disk)
+    const args = ['create', '--output', `${disk}.bmap`, disk]
+    const subject: Subject = { command: 'bmaptool', args, cwd: workplace.root, env: workplace.env, limit }
+    const samples = await repeat(subject, Math.min(runs, 3))
+    const about = 'theirs of a disk image that is there; ours is the whole edit, the block map included'
+    return compared({
+      name,
+      beside: 'bmaptool create',
+      ours,
+      peer: { subject, samples },
+      paired: false,
+      about,
+    })
+  } catch (error) {
+    return peerNotRun(name, 'bmaptool create', error)
+  } finally {
+    await rm(disk, { force: true })
+  }
 }

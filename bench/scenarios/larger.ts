@@ -21,7 +21,7 @@ export const larger: Scenario = {
   about:
     'the edit on a disk five times as large, and with five times the data, beside the edit of the stock itself',
   async run(bench) {
-    const base = await makeProject(bench.workplace, 'larger-base', await bench.image())
+    const base = await makeProject(bench.workplace, 'larger-base', bench.stock)
     await measure(base.build('image'))
     return [...(await ofKind(bench, base, 'disk')), ...(await ofKind(bench, base, 'data'))]
   },

@@ -11,9 +11,8 @@ import type { Scenario, StockImage } from './scenario.ts'
 export const memory: Scenario = {
   name: 'memory',
   about: 'peak memory of the largest single process, for every stage',
-  async run({ workplace, image }) {
+  async run({ workplace, stock }) {
     if (!hasGnuTime) return [{ name: 'memory', notRun: 'GNU time is not installed (Debian package: time)' }]
-    const stock = await image()
     const { folder, build } = await makeProject(workplace, 'memory', stock)
     const rows: Row[] = [ofDebian(stock)]
     const first = await measure(build('image'))

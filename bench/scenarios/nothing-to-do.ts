@@ -23,9 +23,8 @@ export const nothingToDo: Scenario = {
   about:
     'a build with nothing to do: by the bin beside node itself, make and nix-build; by zx beside an empty script',
   async run(bench) {
-    const { workplace, runs } = bench
+    const { workplace, runs, stock } = bench
     const { checkout, env } = workplace
-    const stock = await bench.image()
     const project = await makeProject(workplace, 'nothing', stock)
     const bin = project.build('image')
     await measure(bin)

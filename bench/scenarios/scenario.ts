@@ -9,8 +9,7 @@ export interface Bench {
   workplace: Workplace
   /** How often both sides run. */
   runs: number
-  /** An .img.xz with several blocks, and which OS is in it. Made on first use when none was given. */
-  image(): Promise<StockImage>
+  stock: StockImage
   /** The same on a larger disk, or with more data. Made on first use. */
   fiveTimes(kind: Larger): Promise<StockImage>
   /** What the shell script takes for that image. It knows nothing of earlier runs: any change takes it the same. */
@@ -19,6 +18,7 @@ export interface Bench {
   say(line: string): void
 }
 
+/** An .img.xz. */
 export interface StockImage {
   path: string
   os: string

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { hasGnuTime, inTurn, measure, type Subject } from '../../bench/measure.ts'
 
@@ -24,6 +27,26 @@ describe('a measured run', () => {
     const { stdout, wall } = await measure(node('console.log(1 + 1)'))
     assert.equal(stdout, '2\n')
     assert.ok(wall > 0)
+  })
+
+  it('counts what is written, of children as well', { skip: !hasGnuTime && 'needs GNU time' }, async () => {
+    const write = 'require("fs").writeFileSync(process.argv[1], Buffer.alloc(3e6))'
+    const parent = `require('child_process').execFileSync(process.execPath, ['-e', process.argv[1], process.argv[2]])`
+    const file = join(tmpdir(), `fleetsie-written-${process.pid}`)
+    try {
+      const { written } = await measure(node(parent, write, file))
+      assert.ok(written! >= 3e6 && written! < 4e6, `${written}`)
+    } finally {
+      await rm(file, { force: true })
+    }
+  })
+
+  it('is ended, with what it started, when it takes longer than its limit', async () => {
+    const child =
+      'require("child_process").spawnSync(process.execPath, ["-e", "setInterval(() => {}, 1000)"])'
+    const started = performance.now()
+    await assert.rejects(measure({ ...node(child), env: process.env, limit: 0.5 }), /ended with 124/)
+    assert.ok(performance.now() - started < 5000)
   })
 
   it('fails with the last words of a program that fails', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { median, pairwise, spread } from '../../bench/statistics.ts'
+import { median, pairwise, spread, unpaired } from '../../bench/statistics.ts'
 
 describe('medians of runs', () => {
   const cases: [string, number[], number][] = [
@@ -23,4 +23,7 @@ describe('ratios', () => {
   })
 
   it('need a pair for each run', () => assert.throws(() => pairwise([1, 2], [1]), RangeError))
+
+  it('of runs that are no pairs lie between the widest two', () =>
+    assert.deepEqual(unpaired([1, 2, 4], [10, 20]), { median: 2 / 15, min: 1 / 20, max: 4 / 10 }))
 })
