@@ -16,17 +16,18 @@ export function driverCommand(mount: string, how: { sudo: boolean; gnuTar: boole
   const owners = how.fat ? '-o --no-same-permissions' : how.gnuTar ? '--xattrs "--xattrs-include=*"' : ''
   const script = [
     'umask 077',
-    'for d in "$1"/.fleetsie-sync-*; do if [ -d "$d" ]; then [ -d "/proc/$' +
+    'M=$1',
+    'for d in "$M"/.fleetsie-sync-*; do if [ -d "$d" ]; then [ -d "/proc/$' +
       '{d##*-}" ] || rm -rf "$d"; fi; done',
-    'S="$1/.fleetsie-sync-$$"',
-    'rm -rf "$S"',
+    'S="$M/.fleetsie-sync-$$"',
+    '[ -e "$S" ] && rm -rf "$S"',
     'mkdir "$S" || exit 1',
     'clear() { cd /; rm -rf "$S"; }',
     'trap clear EXIT',
     'trap "exit 1" HUP INT TERM',
     `tar -x -f - -C "$S" ${owners} || exit 1`,
-    `umask 022`,
-    `sh "$S/${planName}" "$1" "$S"`,
+    'umask 022',
+    `. "$S/${planName}"`,
   ].join('; ')
   return `exec ${how.sudo ? 'sudo -n ' : ''}sh -c '${script}' sh '${mount}'`
 }
@@ -37,9 +38,8 @@ export function deletedOf(output: string): number | undefined {
   return match ? Number(match[1]) : undefined
 }
 
+/** $M is where the partition is mounted, nothing for the root, and $S the folder of the members. */
 const functions = `
-M=$1
-S=$2
 n=0
 die() { printf '%s\\n' "$1" >&2; exit 1; }
 

@@ -29,8 +29,9 @@ describe('what runs on a device', () => {
   }
   for (const [what, text] of Object.entries(programs)) {
     it(`is POSIX sh that shellcheck passes: ${what}`, { skip: needs('shellcheck') }, () => {
-      const body = /^exec sh -c '(.*)'/s.exec(text)?.[1] ?? text
-      const { stdout } = spawnSync('shellcheck', ['-s', 'sh', '-'], {
+      // The driver sets what the plan reads.
+      const body = /^exec sh -c '([^']*)'/.exec(text)?.[1] ?? `M=$1 S=$2\n${text}`
+      const { stdout } = spawnSync('shellcheck', ['-s', 'sh', '-e', 'SC1091', '-'], {
         input: body,
         encoding: 'utf8',
       })
