@@ -11,10 +11,9 @@ import { collectFacts, type Facts, fixedOutput, keyOf, withInputs } from './key.
 import type { Manifest } from './manifest.ts'
 import { inputNames, type Node, type Nodes } from './nodes.ts'
 import { Pools } from './pool.ts'
-import { compareRebuild, runStage, type Work } from './run-stage.ts'
+import type { Work } from './run-stage.ts'
 import type { Derivation, Digest, Key, Source, SourceHost } from './stage.ts'
 import type { RecordedRun, StoredObject } from './store/types.ts'
-import { substitute } from './substitute.ts'
 
 /** A derivation whose output's digest is known. The output itself may have been evicted. */
 export interface Resolved {
@@ -186,6 +185,7 @@ export class Build {
     const inputs = manifest['output'] === undefined ? inputsOf(node.derivation) : []
     const resolved = await settle(inputs.map((input) => this.resolve(nodes, input.derivation)))
     const digests = resolved.map(({ digest }) => digest)
+    const { substitute } = await import('./substitute.ts')
     const found = await substitute(this.options, node, { key, definitionKey, manifest, inputs: digests })
     if (found) this.done(node, 'substituted', `it was found in ${found.origin}`, started)
     return found?.object
@@ -220,6 +220,7 @@ export class Build {
       const run = async (): Promise<StoredObject> => {
         const started = performance.now()
         emit({ type: 'start', target, stage, because })
+        const { runStage } = await import('./run-stage.ts')
         const object = await runStage(this.options, node, work)
         this.done(node, 'built', because, started)
         return object
@@ -231,7 +232,11 @@ export class Build {
   }
 
   private buildAgain(node: Node, work: Work, first: StoredObject): Promise<void> {
-    return this.inPool(node, () => compareRebuild(this.options, node, work, first), work.key)
+    const again = async (): Promise<void> => {
+      const { compareRebuild } = await import('./run-stage.ts')
+      await compareRebuild(this.options, node, work, first)
+    }
+    return this.inPool(node, again, work.key)
   }
 
   /** After a failure nothing new begins, unless the user asked to go on. */

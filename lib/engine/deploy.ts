@@ -8,7 +8,6 @@ import { because } from './explain.ts'
 import { inputsOf } from './graph.ts'
 import type { Manifest } from './manifest.ts'
 import { inputNames, type Node, type Nodes } from './nodes.ts'
-import { commonContext } from './run-stage.ts'
 import type { DeployContext, Deployed, Derivation, Key } from './stage.ts'
 import type { StoredObject } from './store/types.ts'
 
@@ -70,6 +69,7 @@ async function apply(
   const { store, cwd } = build.options
   const { stage } = node.derivation
   if (stage.kind !== 'deploy') throw new FleetsieError('E_BUG', `${stage.name} is no deploy stage`)
+  const { commonContext } = await import('./run-stage.ts')
   const workspace = await store.workspace()
   // A deploy stage may handle secrets, so what it prints is not kept in a log.
   const context: DeployContext<Record<string, unknown>> = {

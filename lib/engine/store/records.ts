@@ -8,7 +8,8 @@ import type { Deployment, RecordedRun, Root, Tombstone } from './types.ts'
 /** Runs kept for each stage of each target. */
 const keptRuns = 20
 
-const day = 24 * 60 * 60 * 1000
+const hour = 60 * 60 * 1000
+const day = 24 * hour
 
 export function findManifest({ sql }: Parts, key: Key): Manifest | undefined {
   const row = sql.get<{ json: string }>('SELECT json FROM manifests WHERE key = ?', key)
@@ -18,6 +19,7 @@ export function findManifest({ sql }: Parts, key: Key): Manifest | undefined {
 export function recordRun(parts: Parts, target: string, stage: string, key: Key, manifest: Manifest): void {
   const { sql } = parts
   const now = Date.now()
+  if (isRecorded(parts, target, stage, key, now)) return
   sql.transaction(() => {
     recordManifest(parts, { key, manifest })
     // A result that is only looked up takes no lease. Its age matters by the day: most runs write nothing here.
@@ -42,6 +44,17 @@ export function recordRun(parts: Parts, target: string, stage: string, key: Key,
       ...[target, stage, target, stage],
     )
   })
+}
+
+/** Whether there is nothing to write but a time. The first write of a process makes the disk sync, and so does its end. */
+function isRecorded({ sql }: Parts, target: string, stage: string, key: Key, now: number): boolean {
+  const found = sql.get(
+    `SELECT 1 FROM (SELECT key, at FROM runs WHERE target = ? AND stage = ? ORDER BY id DESC LIMIT 1) r
+     WHERE r.key = ? AND r.at > ? AND NOT EXISTS
+     (SELECT 1 FROM traces t JOIN objects o ON o.digest = t.digest WHERE t.key = r.key AND o.last_used < ?)`,
+    ...[target, stage, key, now - hour, now - day],
+  )
+  return found !== undefined
 }
 
 export function findRuns({ sql }: Parts, target: string, stage: string, limit = keptRuns): RecordedRun[] {

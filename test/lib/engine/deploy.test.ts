@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -41,6 +41,20 @@ test('what is deployed is applied once, then left alone', async (t) => {
   assert.deepEqual(second.lines, ['a cached nothing changed', 'put unchanged nothing changed'])
   assert.deepEqual(second.artifacts, expected, 'unchanged artifacts are told as well')
   assert.equal(put.runs, 1)
+})
+
+test('with nothing to do nothing is written into the store, but for the time after some hours', async (t) => {
+  const r = await rig(t)
+  const root = deployStage(r)({ from: [r.stage('a')({ text: 'x' })] })
+  await r.build(root)
+  const written = () => statSync(join(r.store.folder, 'db.sqlite-wal')).size
+  const last = () => r.store.previousRun(`${r.cwd} t`, 'a')!.at
+  const [size, at] = [written(), last()]
+  await r.build(root)
+  assert.deepEqual([written(), last()], [size, at])
+  t.mock.timers.enable({ apis: ['Date'], now: at + 3 * 60 * 60 * 1000 })
+  await r.build(root)
+  assert.equal(last(), Date.now())
 })
 
 test('what a stage has just written is not read again', async (t) => {
