@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { type RecodeRequest, recodeBlock } from '../../lib/formats/lzma/recode.ts'
-import { blockHeader, parseBlockHeader } from '../../lib/formats/xz/block-header.ts'
+import { blockHeader, type FilterChain, parseBlockHeader } from '../../lib/formats/xz/block-header.ts'
 import { readFileIndex } from '../../lib/formats/xz/file-index.ts'
 import { encodeIndex, type IndexRecord } from '../../lib/formats/xz/index-field.ts'
-import { lzma2Chain, lzma2Dictionary } from '../../lib/formats/xz/lzma2.ts'
+import { lzma2Dictionary } from '../../lib/formats/xz/lzma2-filter.ts'
 import { streamFooter, streamHeader } from '../../lib/formats/xz/stream.ts'
 
 export interface StockBlock {
@@ -37,7 +37,7 @@ export async function stockBlock(data: Buffer, args: readonly string[] = ['-6'])
 export function xzOf(payloads: readonly { payload: Buffer; length: number; dictionary: number }[]): Buffer {
   const records: IndexRecord[] = []
   const blocks = payloads.flatMap(({ payload, length, dictionary }) => {
-    const filters = lzma2Chain(Math.min(dictionary, length))
+    const filters = smallestChain(Math.min(dictionary, length))
     const header = blockHeader({ compressedSize: payload.length, uncompressedSize: length, filters })
     records.push({ unpadded: header.length + payload.length, uncompressed: length })
     return [header, payload, Buffer.alloc(-payload.length & 3)]
@@ -57,4 +57,12 @@ export function recodedAndJudged(data: Buffer, stock: StockBlock, ranges: Recode
   assert.ok(program('xz', ['-dc'], xzOf(blocks)).equals(expected), 'xz decodes something else')
   assert.ok(data.equals(recoded.data), 'the data are others')
   return recoded.payloads
+}
+
+/** LZMA2 with the smallest dictionary that holds so many bytes. */
+function smallestChain(bytes: number): FilterChain {
+  for (let size = 0; ; size++) {
+    const filters = { count: 1, bytes: Uint8Array.of(0x21, 1, size) }
+    if (lzma2Dictionary(filters)! >= bytes) return filters
+  }
 }

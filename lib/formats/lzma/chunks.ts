@@ -36,11 +36,10 @@ const storedWithReset = 1
 const stored = 2
 
 /**
- * Reads all chunk headers of a payload that decodes to `length` bytes and ends with its end marker.
+ * The chunks of a payload that decodes to `length` bytes and ends with its end marker.
  * @throws E_DAMAGED with the place in the payload
  */
-export function parseChunks(payload: Uint8Array, length: number): Chunk[] {
-  const chunks: Chunk[] = []
+export function* readChunks(payload: Uint8Array, length: number): Generator<Chunk> {
   let properties: Properties | undefined
   let needs: Reset = reset.dictionary
   let from = 0
@@ -50,7 +49,7 @@ export function parseChunks(payload: Uint8Array, length: number): Chunk[] {
     if (control === 0) {
       if (at + 1 !== payload.length) throw damaged('something follows the end of the compressed data', at + 1)
       if (from !== length) throw damaged(`the block decodes to ${from} bytes instead of ${length}`, at)
-      return chunks
+      return
     }
     const isStored = control < lzma
     if (isStored && control > stored) throw damaged('there is no such kind of chunk', at)
@@ -73,7 +72,7 @@ export function parseChunks(payload: Uint8Array, length: number): Chunk[] {
     const chunk = { at, data: at + header, end: at + header + size, from, to: from + data }
     if (chunk.end > payload.length) throw damaged('a chunk is cut off', payload.length)
     if (chunk.to > length) throw damaged(`the block decodes to more than its ${length} bytes`, at)
-    chunks.push({ stored: isStored, reset: resets, ...chunk, properties })
+    yield { stored: isStored, reset: resets, ...chunk, properties }
     at = chunk.end
     from = chunk.to
   }

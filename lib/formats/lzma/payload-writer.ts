@@ -11,6 +11,7 @@ import {
 } from './chunks.ts'
 import type { Decoder } from './decoder.ts'
 import type { Properties } from './model.ts'
+import { Output } from './output.ts'
 import { listSize, RangeEncoder } from './range-encoder.ts'
 import { mostDecisions, SymbolEncoder } from './symbol-encoder.ts'
 
@@ -22,25 +23,29 @@ const leastRoom = 3 * mostDecisions
 export class PayloadWriter {
   readonly encoder: SymbolEncoder
   private readonly bytes: Uint8Array
-  private readonly parts: Uint8Array[] = []
+  private readonly output: Output
   private readonly coder = new RangeEncoder(maxChunkSize)
   private properties: Properties | undefined
   private needs: Reset = reset.dictionary
   /** The chunk under way decodes to the bytes from here on. */
   private chunkFrom = 0
   private open = false
+  /** Bytes of the block to be stored before that, [storedFrom, storedTo). */
+  private storedFrom = 0
+  private storedTo = 0
   /** When the list is as long as this, its decisions must be encoded before the next symbol. */
   private listLimit = 0
 
-  /** `base`: where in `bytes`, the block, the dictionary of the payload begins. */
-  constructor(bytes: Uint8Array, base: number) {
+  /** `base`: where in `bytes`, the block, the dictionary of the payload begins; `expected`: bytes of the payload. */
+  constructor(bytes: Uint8Array, base: number, expected: number) {
     this.bytes = bytes
+    this.output = new Output(expected)
     this.encoder = new SymbolEncoder(bytes, base)
   }
 
   /** Takes chunks over as they are. Only `resume` or `finish` may follow. */
   copy(chunks: Uint8Array): void {
-    this.parts.push(chunks)
+    this.output.append(chunks)
   }
 
   /** Goes on after copied chunks where `decoder` stands, with the resets and properties of the chunk that it begins. */
@@ -68,23 +73,16 @@ export class PayloadWriter {
   /** Bytes [from, to) of the block as they are. */
   store(from: number, to: number): void {
     this.close(from)
-    for (let at = from; at < to; at += maxStoredData) {
-      const end = Math.min(to, at + maxStoredData)
-      this.parts.push(
-        Uint8Array.from(storedHeader(end - at, this.needs === reset.dictionary)),
-        this.bytes.subarray(at, end),
-      )
-      if (this.needs === reset.dictionary) this.needs = reset.properties
-    }
-    // As liblzma's encoder does, though decoders would go on without it.
-    if (this.needs < reset.state) this.needs = reset.state
+    if (this.storedTo !== from) this.storedFrom = from
+    this.storedTo = to
   }
 
   /** `end`: where the payload's bytes end. */
   finish(end: number): Buffer {
     this.close(end)
-    this.parts.push(Uint8Array.of(0))
-    return Buffer.concat(this.parts)
+    this.writeStored()
+    this.output.append([0])
+    return this.output.finish()
   }
 
   private setProperties(properties: Properties | undefined): void {
@@ -99,6 +97,7 @@ export class PayloadWriter {
       if (left < leastRoom || position + length - this.chunkFrom > maxChunkData) this.close(position)
     }
     if (!this.open) {
+      this.writeStored()
       if (this.needs >= reset.state) this.encoder.reset()
       this.coder.begin()
       this.chunkFrom = position
@@ -127,7 +126,21 @@ export class PayloadWriter {
       return
     }
     const header = lzmaHeader(end - this.chunkFrom, size, this.needs, this.properties!)
-    this.parts.push(Uint8Array.from(header), this.coder.bytes.slice(0, size))
+    this.output.append(header)
+    this.output.append(this.coder.bytes.subarray(0, size))
     this.needs = reset.none
+  }
+
+  /** Chunks for what is to be stored: as few as there can be, whatever parts it came in. */
+  private writeStored(): void {
+    for (let at = this.storedFrom; at < this.storedTo; at += maxStoredData) {
+      const end = Math.min(this.storedTo, at + maxStoredData)
+      this.output.append(storedHeader(end - at, this.needs === reset.dictionary))
+      this.output.append(this.bytes.subarray(at, end))
+      if (this.needs === reset.dictionary) this.needs = reset.properties
+      // As liblzma's encoder does, though decoders would go on without it.
+      if (this.needs < reset.state) this.needs = reset.state
+    }
+    this.storedFrom = this.storedTo = 0
   }
 }

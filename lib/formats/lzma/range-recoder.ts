@@ -41,11 +41,11 @@ export class RangeRecoder {
     }
     if (from === 0) {
       this.base = this.decoder.dictionaryStart
-      this.writer = new PayloadWriter(this.decoder.bytes, this.base)
+      this.writer = this.newWriter()
       this.writer.copy(this.payload.subarray(0, this.copied))
       this.writer.resume(this.decoder, chunk)
     }
-    this.writer ??= new PayloadWriter(this.decoder.bytes, from)
+    this.writer ??= this.newWriter()
     if (chunk.stored) this.writer.store(Math.max(from, chunk.from), Math.min(to, chunk.to))
     else this.writer.use(Math.max(from, chunk.from), chunk.properties!)
   }
@@ -84,6 +84,11 @@ export class RangeRecoder {
   finish(): Buffer {
     if (!this.writer) return Buffer.concat([this.payload.subarray(0, this.copied), Uint8Array.of(0)])
     return this.writer.finish(this.range.to)
+  }
+
+  private newWriter(): PayloadWriter {
+    const expected = Math.min(this.payload.length, this.range.to - this.range.from) + 1024
+    return new PayloadWriter(this.decoder.bytes, this.base, expected)
   }
 
   private match(writer: PayloadWriter, at: number, length: number, distance: number): void {

@@ -4,7 +4,8 @@
  */
 import { FleetsieError } from '../../errors.ts'
 import { unsupported } from '../xz/damage.ts'
-import { parseChunks } from './chunks.ts'
+import { readChunks } from './chunks.ts'
+import { decodeSymbols } from './decode-symbols.ts'
 import { Decoder } from './decoder.ts'
 import { type Range, RangeRecoder } from './range-recoder.ts'
 
@@ -38,14 +39,13 @@ export function recodeBlock(request: RecodeRequest): Recoded {
   const { payload, length, dictionarySize, ranges } = request
   if (length > maxBlock) throw unsupported(`a block of ${length} bytes`)
   checkRanges(ranges, length)
-  const chunks = parseChunks(payload, length)
   const decoder = new Decoder(payload, length, dictionarySize)
   const waiting = ranges.map((range) => ({
     range,
     recoder: new RangeRecoder(payload, decoder, dictionarySize, range),
   }))
   const payloads: Buffer[] = []
-  for (const chunk of chunks) {
+  for (const chunk of readChunks(payload, length)) {
     decoder.begin(chunk)
     for (const { range, recoder } of waiting) {
       if (range.from >= chunk.to) break
@@ -53,7 +53,7 @@ export function recodeBlock(request: RecodeRequest): Recoded {
     }
     for (;;) {
       const start = decoder.position
-      const count = chunk.stored ? 0 : decoder.decode()
+      const count = chunk.stored ? 0 : decodeSymbols(decoder)
       for (const { range, recoder } of waiting) {
         if (range.from >= decoder.position) break
         recoder.take(start, count)
