@@ -30,8 +30,6 @@ export async function editImage(
   const edits = changes.map(({ partition, layers }) => async (signal: AbortSignal) => {
     const { number, filesystem } = partition
     context.log(`partition ${number} (${filesystem}): ${layers.length} layers`)
-    if (!image.sound.has(number)) await checkPartition({ run, disk, partition, tmp }, 'before')
-    image.sound.add(number)
     const options = { run, disk, partition, layers, epoch, tmp, signal, checked: true, checkLater: true }
     return applyLayers(options)
   })

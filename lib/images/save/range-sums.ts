@@ -26,11 +26,6 @@ export class RangeSums {
     for (const [first, last, changed, sha256] of kept) this.#known.set(`${first} ${last} ${changed}`, sha256)
   }
 
-  /** Nothing has ever been hashed. */
-  get empty(): boolean {
-    return this.#known.size === 0
-  }
-
   /** Begins to hash ranges of the unchanged image, for `of`, which waits for it. */
   learn(image: string, ranges: () => Promise<readonly BlockRange[]>, signal: AbortSignal): void {
     this.#learning = ranges().then((found) => this.#hash(image, found, [], signal))

@@ -21,7 +21,8 @@ import { grownSize } from './grow.ts'
 import { imageTime } from './image-time.ts'
 import { layersByPartition } from './layer-sets.ts'
 import { mappedRanges } from './mapped-ranges.ts'
-import { type WorkingImage, withWorkingImage } from './working-image.ts'
+import { withWorkingImage } from './open-working-image.ts'
+import type { WorkingImage } from './working-image.ts'
 
 export interface SaveOptions {
   image: Input
@@ -42,14 +43,15 @@ export async function saveImage(context: Context, options: SaveOptions): Promise
   const stockFile = stock && (await stockOf(manifest, stock))
   const table = { digest: options.table.digest, content: await readTable(options.table.path) }
   const epoch = context.epoch ?? (await imageTime(join(image.path, diskName), table.content))
+  const sets = options.layers.map((layer) => layer.path)
   const beginning = {
     image,
     manifest,
     table,
     grow: grow === undefined ? undefined : { to: grownSize(grow, table.content.size), epoch },
+    partitions: (await layersByPartition(sets, table.content)).map(({ partition }) => partition.number),
   }
   const release = await withWorkingImage(context, beginning, async (working) => {
-    const sets = options.layers.map((layer) => layer.path)
     const changes = await layersByPartition(sets, working.table)
     return write(context, { ...options, manifest, stockFile, epoch, working, changes })
   })

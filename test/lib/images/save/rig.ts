@@ -15,7 +15,8 @@ import { readPartitionTable, readTable, writeTable } from '../../../../lib/image
 import { checkEdit, editImage } from '../../../../lib/images/save/edit.ts'
 import { layersByPartition } from '../../../../lib/images/save/layer-sets.ts'
 import { mappedRanges } from '../../../../lib/images/save/mapped-ranges.ts'
-import { type WorkingImage, withWorkingImage } from '../../../../lib/images/save/working-image.ts'
+import { withWorkingImage } from '../../../../lib/images/save/open-working-image.ts'
+import type { WorkingImage } from '../../../../lib/images/save/working-image.ts'
 import {
   buildContext,
   type TestContext as Context,
@@ -182,7 +183,7 @@ export class SaveRig {
     const table = { digest: this.table.digest, content: await readTable(this.table.path) }
     return withWorkingImage(
       context,
-      { image: this.image, manifest, table, grow: this.grow },
+      { image: this.image, manifest, table, grow: this.grow, partitions: [1, 2] },
       async (image) => {
         const changes = await layersByPartition([set], image.table)
         const changed = await editImage(context, image, changes, epoch)
