@@ -375,10 +375,11 @@ describe('watch --sync', { skip }, () => {
     assert.equal(text('srv/new/a'), 'a')
   })
 
-  it('sends all again after a push that the device refused', async () => {
+  it('sends all again after a push that the device refused half-way', async () => {
     const to = sync()
+    await push(to, { 2: [file('srv/a-first', 'a')] })
     tool('chattr', ['+i', at('srv/real')])
-    const layer = { 2: [file('srv/a-first', 'a'), file('srv/real/refused', 'r')] }
+    const layer = { 2: [file('srv/a-first', 'b'), file('srv/real/refused', 'r')] }
     try {
       await assert.rejects(push(to, layer), (error: FleetsieError) => {
         assert.equal(error.code, 'E_STAGE')
@@ -388,7 +389,9 @@ describe('watch --sync', { skip }, () => {
     } finally {
       tool('chattr', ['-i', at('srv/real')])
     }
-    assert.equal((await push(to, layer)).files, 2)
+    assert.equal(text('srv/a-first'), 'b')
+    await push(to, { 2: [file('srv/a-first', 'a')] })
+    assert.equal(text('srv/a-first'), 'a')
   })
 
   const refusals = [
