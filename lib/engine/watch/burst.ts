@@ -24,6 +24,7 @@ export interface Edits {
 export class Burst {
   readonly #done: (edits: Edits) => void
   readonly #busy: () => boolean
+  readonly #now: () => number
   readonly #paths = new Set<string>()
   #more = 0
   #first = 0
@@ -31,14 +32,15 @@ export class Burst {
   #timer: NodeJS.Timeout | undefined
 
   /** `done` hears of each burst when it is over; `busy` answers whether more events are sure to come. */
-  constructor(done: (edits: Edits) => void, busy: () => boolean) {
+  constructor(done: (edits: Edits) => void, busy: () => boolean, now = () => performance.now()) {
     this.#done = done
     this.#busy = busy
+    this.#now = now
   }
 
   /** Without a path: something may have been missed, nobody knows where. */
   add(path?: string): void {
-    this.#last = performance.now()
+    this.#last = this.#now()
     if (this.#timer === undefined) this.#first = this.#last
     if (path !== undefined) {
       if (this.#paths.size < mostPaths || this.#paths.has(path)) this.#paths.add(path)
@@ -62,7 +64,7 @@ export class Burst {
   }
 
   #end(): void {
-    if (this.#busy() && performance.now() - this.#first < longestBusyMs) {
+    if (this.#busy() && this.#now() - this.#first < longestBusyMs) {
       this.#wait(busyMs)
       return
     }

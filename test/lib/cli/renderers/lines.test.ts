@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { linesOf } from '../../../../lib/cli/renderers/lines.ts'
 import type { BuildEvent } from '../../../../lib/engine/events.ts'
 
+const image = { path: '/a', sha256: 'f'.repeat(64), kind: 'image' }
 const rows: [title: string, event: BuildEvent, lines: string[]][] = [
   [
     'a stage takes one line, whatever the file is called that it runs for',
@@ -23,6 +24,36 @@ const rows: [title: string, event: BuildEvent, lines: string[]][] = [
     'a failure says why at once, as only one of several ends the build',
     { type: 'failed', target: 't', stage: 'a', code: 'E_STAGE', message: 'sh failed:\nlong', log: '/log' },
     ['a            failed: sh failed:', '             the whole log: /log'],
+  ],
+  [
+    'edits take one line, whatever the files are called and however many they are',
+    { type: 'changed', paths: ['a\nb', 'c'], more: 497 },
+    ['edited       a\\x0ab, c and 497 more'],
+  ],
+  [
+    'the end of a build names its first artifact and how long it took',
+    { type: 'ready', result: 'built', ms: 231, artifacts: [image, { ...image, path: '/b' }] },
+    ['ready        after 231 ms  /a and 1 more'],
+  ],
+  [
+    'a build that changed nothing says nothing',
+    { type: 'ready', result: 'unchanged', ms: 1, artifacts: [] },
+    [],
+  ],
+  [
+    'a build that made the same says so',
+    { type: 'ready', result: 'same', ms: 20, artifacts: [] },
+    ['ready        after 20 ms  the result is the same'],
+  ],
+  [
+    'a build that failed is not the end',
+    { type: 'ready', result: 'failed', ms: 20, artifacts: [] },
+    ['waiting      for the next edit'],
+  ],
+  [
+    'what a command of the user prints loses what a terminal would obey',
+    { type: 'output', stream: 'stdout', text: '\x1b[2Jdone' },
+    ['\\x1b[2Jdone'],
   ],
 ]
 for (const [title, event, lines] of rows) {
