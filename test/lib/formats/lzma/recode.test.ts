@@ -15,6 +15,7 @@ const contents: [title: string, data: Buffer][] = [
   ['zeros', Buffer.alloc(5000 * KiB)],
   ['noise, which is stored as it is,', noise(300 * KiB)],
   ['a mixture with stored chunks', mixture()],
+  ['noise that comes again', Buffer.concat([noise(150_000), noise(150_000), text(20_000)])],
   ['a pattern of three bytes', Buffer.from('abc'.repeat(100_000))],
   ['one byte', Buffer.from('x')],
   ['two bytes', Buffer.from('xy')],
