@@ -13,6 +13,8 @@ const maxProbe = 4 * 1024 * 1024
 /** What the probe and a push may print. */
 const allCodes = Array.from({ length: 256 }, (_, code) => code)
 const closeMs = 2_000
+/** From the connection on; a Raspberry Pi that is busy takes a second. */
+const answerMs = 30_000
 
 export class Connection {
   readonly probe: Probe
@@ -78,6 +80,7 @@ class Held {
 
   constructor(args: readonly string[], folder: string, signal: AbortSignal) {
     let said = ''
+    let timer: NodeJS.Timeout | undefined
     let told: (text: string) => void = () => {}
     const heard = new Promise<string>((resolve) => {
       told = resolve
@@ -101,8 +104,14 @@ class Held {
     if (signal.aborted) stop()
     this.answer = Promise.race([
       heard,
-      session.then(({ stderr, stdout }) => Promise.reject(lastLines(stderr) || stdout.toString())),
-    ]).finally(() => signal.removeEventListener('abort', stop))
+      session.then(({ stderr }) => Promise.reject(lastLines(stderr || said))),
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new FleetsieError('E_TIMEOUT', silent)), answerMs)
+      }),
+    ]).finally(() => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', stop)
+    })
     this.over = session
       .catch(() => {})
       .then(() => {
@@ -135,6 +144,8 @@ function environment(): Record<string, string> {
   const known = passed.map((name) => [name, process.env[name]] as const)
   return Object.fromEntries(known.filter((pair): pair is [string, string] => pair[1] !== undefined))
 }
+
+const silent = `the device was asked what it has, and has said nothing for ${answerMs / 1000} s`
 
 const lastLines = (stderr: string): string => stderr.trim().split('\n').slice(-8).join('\n')
 
