@@ -9,13 +9,14 @@ import { program, recodedAndJudged, type StockBlock, stockBlock, xzOf } from '..
 
 const KiB = 1024
 
+const again = [noise(160_000), text(40_000)]
 const contents: [title: string, data: Buffer][] = [
   ['text', text(300 * KiB)],
   ['machine code', binary(300 * KiB)],
   ['zeros', Buffer.alloc(5000 * KiB)],
   ['noise, which is stored as it is,', noise(300 * KiB)],
   ['a mixture with stored chunks', mixture()],
-  ['noise that comes again', Buffer.concat([noise(150_000), noise(150_000), text(20_000)])],
+  ['noise that comes again after text', Buffer.concat([...again, ...again])],
   ['a pattern of three bytes', Buffer.from('abc'.repeat(100_000))],
   ['one byte', Buffer.from('x')],
   ['two bytes', Buffer.from('xy')],
@@ -25,7 +26,18 @@ for (const [title, data] of contents) {
   test(`any part of ${title} can be re-coded`, async () => {
     const stock = await stockBlock(data)
     const { length } = data
-    const places = [0, 1, 2, 100, 64 * KiB, length >> 1, (length >> 1) + 1, length - 2, length - 1]
+    const places = [
+      0,
+      1,
+      2,
+      100,
+      64 * KiB,
+      Math.floor(length * 0.4),
+      length >> 1,
+      (length >> 1) + 1,
+      length - 2,
+      length - 1,
+    ]
     const valid = [...new Set(places)].filter((at) => at >= 0 && at < length).sort((a, b) => a - b)
     for (const from of valid) recodedAndJudged(data, stock, [{ from, to: length }])
     for (const to of valid.slice(1)) recodedAndJudged(data, stock, [{ from: 0, to }])
