@@ -58,7 +58,7 @@ export class Lineage {
     await decompressImage(context, fakeInput(join(folder, 'stock')), maxImageSize)
     await context.remove()
     const disk = join(folder, 'image', diskName)
-    if (!readFileSync(disk).equals(readFileSync(original))) throw new Error(`${title}: decompress changed it`)
+    await promisify(execFile)('cmp', [disk, original])
     await writeTable(join(folder, 'table'), await readPartitionTable(disk))
     return new Lineage(folder, seed, random, image, title)
   }
@@ -87,34 +87,32 @@ export class Lineage {
     return `save-${this.#seed}-${name}`
   }
 
-  /** The raw image that the layers make of the stock, without any of what makes `save` quick. */
-  async byTheBook(release: Release, sets: readonly string[]): Promise<Buffer> {
-    const folder = join(this.#folder, 'book')
+  /**
+   * Makes, in the new folder `folder`, the raw image that the layers make of the stock, without any of what makes
+   * `save` quick. Answers its path.
+   */
+  async byTheBook(release: Release, sets: readonly string[], folder: string): Promise<string> {
     mkdirSync(folder)
-    try {
-      const disk = join(folder, diskName)
-      copyFileSync(join(this.#folder, 'original.img'), disk)
-      const run = runner({ home: folder })
-      const stock = await readPartitionTable(disk)
-      const epoch = release.epoch ?? (await imageTime(disk, stock))
-      if (release.grow) {
-        await growImage({
-          run,
-          disk,
-          table: stock,
-          to: grownSize(release.grow, stock.size),
-          epoch,
-          tmp: folder,
-        })
-      }
-      const table = await readPartitionTable(disk)
-      for (const { partition, layers } of await layersByPartition(sets, table)) {
-        await applyLayers({ run, disk, partition, layers, epoch, tmp: folder })
-      }
-      return readFileSync(disk)
-    } finally {
-      await removeTree(folder)
+    const disk = join(folder, diskName)
+    copyFileSync(join(this.#folder, 'original.img'), disk)
+    const run = runner({ home: folder })
+    const stock = await readPartitionTable(disk)
+    const epoch = release.epoch ?? (await imageTime(disk, stock))
+    if (release.grow) {
+      await growImage({
+        run,
+        disk,
+        table: stock,
+        to: grownSize(release.grow, stock.size),
+        epoch,
+        tmp: folder,
+      })
     }
+    const table = await readPartitionTable(disk)
+    for (const { partition, layers } of await layersByPartition(sets, table)) {
+      await applyLayers({ run, disk, partition, layers, epoch, tmp: folder })
+    }
+    return disk
   }
 
   async #save(
@@ -157,10 +155,20 @@ export class Lineage {
   }
 }
 
-/** What `xz -dc` makes of a file's bytes. */
-export async function xzDecoded(bytes: Buffer, folder: string): Promise<Buffer> {
-  const [file, decoded] = [join(folder, 'random.xz'), join(folder, 'random')]
-  writeFileSync(file, bytes)
-  await promisify(execFile)('xz', ['-dk', file])
-  return readFileSync(decoded)
+/** What differs between the image that `xz` decodes of `bytes` and the file `image`, in words. `folder` is empty. */
+export async function differenceAsImage(
+  bytes: Buffer,
+  image: string,
+  folder: string,
+): Promise<string | undefined> {
+  mkdirSync(folder)
+  const file = join(folder, 'decoded')
+  writeFileSync(`${file}.xz`, bytes)
+  const execute = promisify(execFile)
+  await execute('xz', ['-d', `${file}.xz`])
+  // By a program: two buffers of an image each would make all that forks slow.
+  return execute('cmp', [file, image]).then(
+    () => undefined,
+    ({ stdout, stderr }) => `it decodes to another image: ${stdout || stderr}`,
+  )
 }

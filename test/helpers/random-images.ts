@@ -41,7 +41,7 @@ export async function makeRandomImage(
   const size = wide ? 40 * MiB : 8 * MiB + Math.min(random.int(0, most), random.int(0, most)) * sector
   const bytes = Buffer.alloc(size)
   // What an image holds where no filesystem says anything.
-  if (random.chance(0.3)) random.content(MiB).copy(bytes, random.int(0, size - MiB))
+  if (random.chance(0.3)) random.content(MiB / 4).copy(bytes, random.int(0, size - MiB))
   writeFileSync(disk, bytes)
   const gpt = random.chance(0.5)
   const places = randomPlaces(random, size / sector, gpt, wide)
@@ -145,7 +145,7 @@ async function makeExt(random: Random, run: Run, { work, tree, size }: Filling):
   const part = join(work, 'part')
   // Free blocks need not be zeros.
   const before = Buffer.alloc(size)
-  if (random.chance(0.25)) random.content(size >> 1).copy(before, random.int(0, size >> 1))
+  if (random.chance(0.25)) random.content(size >> 4).copy(before, random.int(0, size >> 1))
   writeFileSync(part, before)
   writeTree(random, tree, join(work, 'files'), true)
   const blockSize = random.pick([1024, 1024, 2048, 4096])

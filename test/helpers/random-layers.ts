@@ -133,6 +133,11 @@ const edits: Record<string, Edit> = {
     ),
   'large file': (random, partition, layer) =>
     put(layer, file(somewhere(random, partition, layer), random.content(random.int(150_000, 500_000)))),
+  'too large': (random, partition, layer) => {
+    // Seldom, for it may take the layer's place for all that follows.
+    if (random.chance(0.1))
+      put(layer, file(somewhere(random, partition, layer), Buffer.alloc(12_000_000, 'x')))
+  },
   'file changed': (random, partition, layer) => {
     const mine = [...layer.values()].filter(({ entry }) => entry.type === 'file')
     const stock = paths(partition, 'file')
