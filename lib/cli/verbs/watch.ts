@@ -4,8 +4,8 @@ import { dirname, resolve } from 'node:path'
 import type { BuildOptions } from '../../engine/build-options.ts'
 import { nodeNames, topological } from '../../engine/graph.ts'
 import { FleetsieError, toFleetsieError } from '../../errors.ts'
+import { commandLine } from '../command-line.ts'
 import { errorEvent } from '../error-event.ts'
-import { commandLine } from '../pipeline.ts'
 import { toldRenderer } from '../renderers/told.ts'
 import type { Session } from '../session.ts'
 import { sourceDateEpoch } from '../source-date-epoch.ts'
@@ -87,7 +87,8 @@ async function serve(
     const sync = options.sync === undefined ? undefined : await syncing(options.sync, goals, session)
     const builder = new Builder(build, project, goals, {
       building: (attempt) => sync?.start(attempt),
-      built: (signal) => then?.start(signal),
+      // What it restarts on the device has to be there.
+      built: (signal) => then?.start(signal, sync?.settled()),
     })
     await builder.tellList()
     process.on('message', (order: Order) => order.type === 'build' && builder.order(order.id))

@@ -3,7 +3,7 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { commandLine } from '../../../lib/cli/pipeline.ts'
+import { commandLine } from '../../../lib/cli/command-line.ts'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'fleetsie-test-')))
 after(() => rmSync(folder, { recursive: true }))
