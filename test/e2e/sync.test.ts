@@ -425,6 +425,20 @@ describe('watch --sync', { skip }, () => {
     assert.deepEqual(connections(), [])
   })
 
+  it('is over before --then runs', async () => {
+    const scratch = await scratchCheckout()
+    await scratch.write('overlays/part_2/srv/then', 'x'.repeat(8 * MiB))
+    const args = ['sample', '--until', 'overlay', '--sync', 'root', '--then', `stat -c %s ${at('srv/then')}`]
+    const watching = new Watching(scratch, args)
+    try {
+      const told = await watching.until(({ type }) => type === 'output')
+      assert.match(JSON.stringify(told.at(-1)), new RegExp(`"${8 * MiB}"`))
+    } finally {
+      await watching.interrupt()
+      await scratch.remove()
+    }
+  })
+
   it('is what watch does after each edit, before the image is there', async () => {
     const scratch = await scratchCheckout()
     await scratch.write('overlays/part_2/srv/watched', 'first')

@@ -27,6 +27,11 @@ export class Syncing {
     this.last = Promise.all([this.last, push]).then(() => {})
   }
 
+  /** When no push is left. */
+  settled(): Promise<void> {
+    return this.last
+  }
+
   async close(): Promise<void> {
     await this.last
     await this.sync.close()

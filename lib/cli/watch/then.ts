@@ -22,9 +22,9 @@ export class Then {
     this.emit = emit
   }
 
-  /** Starts it once the run before has ended. Never fails: what goes wrong is told. */
-  start(signal: AbortSignal): void {
-    this.last = this.last.then(() => this.run(signal))
+  /** Starts it once the run before has ended, and `after`. Never fails: what goes wrong is told. */
+  start(signal: AbortSignal, after: Promise<void> = Promise.resolve()): void {
+    this.last = Promise.all([this.last, after]).then(() => this.run(signal))
   }
 
   /** When no run is left. */
