@@ -1,7 +1,7 @@
 /**
  * The chunks of an LZMA2 payload: one control byte, sizes, properties where they change, data.
- * Format: https://tukaani.org/xz/xz-file-format-1.2.1.txt section 5.3.1 names it; its bytes are as Linux's
- * Documentation of XZ Embedded and liblzma's decoder read them.
+ * No specification has them (section 5.3.1 of the .xz format only names LZMA2): this is what liblzma's
+ * lzma2_decoder.c and XZ Embedded's xz_dec_lzma2.c read.
  */
 import { damaged } from '../xz/damage.ts'
 import { type Properties, parseProperties } from './model.ts'
@@ -12,7 +12,7 @@ export const maxChunkSize = 64 * 1024
 /** Bytes of a stored chunk's data. */
 export const maxStoredData = 64 * 1024
 
-/** What a chunk starts afresh: each takes the one before in. */
+/** What a chunk starts afresh: each includes those before it. */
 export const reset = { none: 0, state: 1, properties: 2, dictionary: 3 } as const
 export type Reset = (typeof reset)[keyof typeof reset]
 

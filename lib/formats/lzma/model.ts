@@ -19,7 +19,7 @@ export const layout = {
   isRep0Long: 240,
   /** Four trees of 6 bits, by length. */
   slot: 432,
-  /** The reverse trees of slots 4 to 13; see `specialTree`. */
+  /** The reverse trees of slots 4 to 13: that of a slot begins at its first distance less the slot. */
   special: 688,
   align: 803,
   matchLength: 819,
@@ -27,8 +27,9 @@ export const layout = {
   literal: 819 + 2 * lengthCoderSize,
 } as const
 
-/** From here on the low four bits of a distance have contexts and those above have none. */
+/** From this slot on the low four bits of a distance have contexts and those above have none. */
 export const firstAlignedSlot = 14
+/** From this slot on a distance has bits besides its slot. */
 export const firstSpecialSlot = 4
 export const minMatch = 2
 export const maxMatch = 273

@@ -1,12 +1,7 @@
 /** Bytes that are put after each other, in one array that grows: many small parts would take many times their size. */
 export class Output {
-  private bytes: Uint8Array
+  private bytes = new Uint8Array(64 * 1024)
   private size = 0
-
-  /** `expected`: how many bytes will probably come. */
-  constructor(expected: number) {
-    this.bytes = new Uint8Array(expected)
-  }
 
   append(part: ArrayLike<number>): void {
     const end = this.size + part.length

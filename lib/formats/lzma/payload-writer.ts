@@ -23,7 +23,7 @@ const leastRoom = 3 * mostDecisions
 export class PayloadWriter {
   readonly encoder: SymbolEncoder
   private readonly bytes: Uint8Array
-  private readonly output: Output
+  private readonly output = new Output()
   private readonly coder = new RangeEncoder(maxChunkSize)
   private properties: Properties | undefined
   private needs: Reset = reset.dictionary
@@ -36,10 +36,9 @@ export class PayloadWriter {
   /** When the list is as long as this, its decisions must be encoded before the next symbol. */
   private listLimit = 0
 
-  /** `base`: where in `bytes`, the block, the dictionary of the payload begins; `expected`: bytes of the payload. */
-  constructor(bytes: Uint8Array, base: number, expected: number) {
+  /** `base`: where in `bytes`, the block, the dictionary of the payload begins. */
+  constructor(bytes: Uint8Array, base: number) {
     this.bytes = bytes
-    this.output = new Output(expected)
     this.encoder = new SymbolEncoder(bytes, base)
   }
 

@@ -41,11 +41,11 @@ export class RangeRecoder {
     }
     if (from === 0) {
       this.base = this.decoder.dictionaryStart
-      this.writer = this.newWriter()
+      this.writer = new PayloadWriter(this.decoder.bytes, this.base)
       this.writer.copy(this.payload.subarray(0, this.copied))
       this.writer.resume(this.decoder, chunk)
     }
-    this.writer ??= this.newWriter()
+    this.writer ??= new PayloadWriter(this.decoder.bytes, from)
     if (chunk.stored) this.writer.store(Math.max(from, chunk.from), Math.min(to, chunk.to))
     else this.writer.use(Math.max(from, chunk.from), chunk.properties!)
   }
@@ -86,11 +86,6 @@ export class RangeRecoder {
     return this.writer.finish(this.range.to)
   }
 
-  private newWriter(): PayloadWriter {
-    const expected = Math.min(this.payload.length, this.range.to - this.range.from) + 1024
-    return new PayloadWriter(this.decoder.bytes, this.base, expected)
-  }
-
   private match(writer: PayloadWriter, at: number, length: number, distance: number): void {
     writer.room(at, length)
     if (length === 1) writer.encoder.single(at)
@@ -100,7 +95,7 @@ export class RangeRecoder {
   /** For bytes whose source lies before the range: matches within it, or literals. */
   private replace(writer: PayloadWriter, start: number, end: number): void {
     const { bytes } = this.decoder
-    this.finder ??= new Finder(bytes, this.range.from)
+    this.finder ??= new Finder(bytes, this.range.from, this.range.to)
     for (let at = start; at < end; ) {
       const most = Math.min(end, at + maxMatch)
       let distance = this.finder.find(at, most, this.dictionarySize)
