@@ -42,9 +42,10 @@ export const save = stage({
 The layers are applied without mounting and without root: ext2, ext3 and ext4 by debugfs, FAT by mtools. The partition
 table, labels, UUIDs and PARTUUIDs stay as they are. Each changed filesystem is checked before and after.
 
-The .img.xz is one ordinary xz stream. Blocks of the stock file in which no byte changed are copied as they are; those
-with a change are compressed anew in pieces of 1 MiB, and what no block of up to 64 MiB stands for, or all where \`stock\` is
-no .xz, in pieces of 16 MiB. Where blocks begin depends on the stock file and on what changed only.
+The .img.xz is one ordinary xz stream. Blocks of the stock file in which no byte changed are copied as they are. In those
+with a change, pieces of 64 KiB that changed are compressed anew, and what lies between them is made of the stock's
+own matches or compressed in pieces of up to 1 MiB. What no block of up to 64 MiB stands for, or all where \`stock\` is no
+.xz, counts as blocks of 16 MiB. Where blocks begin depends on the stock file and on what changed only.
 
 When the layers do not fit, the error says how much is missing; \`grow\` enlarges the image and its last partition.
 
