@@ -32,7 +32,11 @@ export function filterChain(length: number): string {
 /** What the encoder is: the sha256 of the program, in whose package liblzma comes as well. */
 export async function encoderIdentity(): Promise<string> {
   const path = findTool('xz')
-  if (path === undefined) throw new FleetsieError('E_TOOL', 'the program `xz` is not installed')
+  if (path === undefined) {
+    throw new FleetsieError('E_TOOL', 'the program `xz` is not installed', {
+      hint: '`fleetsie doctor` prints the command that installs it',
+    })
+  }
   return sha256OfFile(path)
 }
 

@@ -16,7 +16,7 @@ export function batchesOf<T>(
     // What fits to less than a half makes the next batch lighter than the share by more than this one heavier.
     if (batches.length === 0 || room < weight / 2) {
       batches.push([])
-      room += share
+      room = share
     }
     batches.at(-1)!.push(item)
     room -= weight
