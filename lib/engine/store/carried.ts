@@ -43,7 +43,8 @@ export async function carry<T>(
       tracePoint('carry.ended')
       return result
     } catch (error) {
-      await discard(parts, place)
+      // What cannot be removed now is not whole, so nobody goes on from it.
+      await discard(parts, place).catch(() => {})
       throw error
     }
   } finally {
