@@ -31,11 +31,13 @@ async function copyBytes(from: string, to: string, signal: AbortSignal): Promise
     let writing: Promise<void> = Promise.resolve()
     let syncing: Promise<void> = Promise.resolve()
     try {
-      const buffers = [Buffer.allocUnsafe(pieceSize), Buffer.allocUnsafe(pieceSize)] as const
+      // Small files are copied several at a time.
+      const piece = Math.min(pieceSize, Math.max((await source.stat()).size, 1))
+      const buffers = [Buffer.allocUnsafe(piece), Buffer.allocUnsafe(piece)] as const
       for (let at = 0, synced = 0, turn = 0; ; turn++) {
         signal.throwIfAborted()
         const buffer = buffers[turn % 2 === 0 ? 0 : 1]
-        const { bytesRead } = await source.read(buffer, 0, pieceSize, at)
+        const { bytesRead } = await source.read(buffer, 0, piece, at)
         await writing
         if (bytesRead === 0) break
         writing = writeAll(target, buffer.subarray(0, bytesRead), at)

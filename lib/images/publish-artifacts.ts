@@ -38,21 +38,21 @@ export async function publishArtifacts(context: Context): Promise<Deployed[]> {
   await sweepParts(folder)
   const files = new Replacements({ mode, caller })
   try {
-    const [copied, signed] = await settled([
+    const deployed = await settled([
       copy(context, folder, list, files),
       sign(context, folder, list, key, files),
     ])
     await files.commit()
-    return [...copied, ...signed]
+    return deployed.flat()
   } finally {
     await files.discard()
   }
 }
 
-/** Waits for both before it fails, so that nothing is written once the parts are removed. */
-async function settled<T>(both: readonly [Promise<T>, Promise<T>]): Promise<[T, T]> {
-  await Promise.allSettled(both)
-  return Promise.all(both)
+/** Like Promise.all, but waits for all before it fails, so that nothing is written once the parts are removed. */
+async function settled<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises)
+  return Promise.all(promises)
 }
 
 async function copy(
@@ -65,17 +65,20 @@ async function copy(
   const published = list.files.filter(({ kind }) => kind !== 'provenance')
   const total = published.reduce((sum, { size }) => sum + size, 0)
   let done = 0
-  for (const file of published) {
-    const path = join(folder, file.name)
-    if (!(await isThere(path, file, context))) {
-      const source = join(options.artifacts.path, file.name)
-      await files.addCopy(path, source, signal)
-      await checkSource(source, file, context)
-    }
-    done += file.size
-    progress(done, total, 'bytes')
-  }
-  return published.map(({ name, sha256, kind }) => ({ path: join(options.out, name), sha256, kind }))
+  return settled(
+    published.map(async (file) => {
+      const { name, sha256, size, kind } = file
+      const path = join(folder, name)
+      if (!(await isThere(path, file, context))) {
+        const source = join(options.artifacts.path, name)
+        await files.addCopy(path, source, signal)
+        await checkSource(source, file, context)
+      }
+      done += size
+      progress(done, total, 'bytes')
+      return { path: join(options.out, name), sha256, kind }
+    }),
+  )
 }
 
 async function sign(
@@ -88,7 +91,7 @@ async function sign(
   const { options } = context
   const signed = await signArtifacts(options.artifacts.path, list, key)
   await proveAccepted(context, list, signed, key)
-  return Promise.all(
+  return settled(
     signed.map(async ({ name, bytes, kind }) => {
       const path = join(folder, name)
       const sha256 = createHash('sha256').update(bytes).digest('hex')
