@@ -72,6 +72,13 @@ describe('the sample', { skip: missing('xz', 'openssl', 'sfdisk', 'debugfs', 'e2
     execFileSync('sha256sum', ['--check', '--strict', '--quiet', `${stem}.sha256sums`], { cwd: out('') })
   })
 
+  test('is described for the Raspberry Pi Imager, which holds what it unpacked against that', () => {
+    const [entry] = JSON.parse(readFileSync(out(`${stem}.imager.json`), 'utf8')).os_list
+    const raw = execFileSync('sh', ['-c', `xz -dc out/${stem}.img.xz | sha256sum`], at({ encoding: 'utf8' }))
+    assert.equal(entry.extract_sha256, String(raw).slice(0, 64))
+    assert.equal(entry.name, 'fleetsie sample')
+  })
+
   test('is verified by its own verb, and a changed byte is found', async () => {
     assert.equal((await scratch.run(['verify', `out/${stem}.img.xz`])).code, 0)
     const copies = join(scratch.folder, 'copies')
