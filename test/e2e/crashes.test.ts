@@ -17,7 +17,7 @@ import { dead, isAlive } from '../helpers/processes.ts'
 import { copyCode, type Finished, type Scratch, scratchProject } from '../helpers/scratch.ts'
 import { atEnd } from '../helpers/store.ts'
 
-const artifacts = 9
+const artifacts = 8
 /** Milliseconds until a test gives up on what a build should tell. */
 const patience = 60_000
 let code: string
