@@ -32,12 +32,12 @@ export class Lineage {
   readonly image: RandomImage
   /** What the stock is, in words. */
   readonly title: string
-  readonly #folder: string
+  readonly folder: string
   readonly #seed: string
   #saves = 0
 
   private constructor(folder: string, seed: string, random: Random, image: RandomImage, title: string) {
-    this.#folder = folder
+    this.folder = folder
     this.#seed = seed
     this.random = random
     this.image = image
@@ -64,7 +64,7 @@ export class Lineage {
   }
 
   remove(): Promise<void> {
-    return removeTree(this.#folder)
+    return removeTree(this.folder)
   }
 
   /** `save` with the carried folder and the memo of `store`. */
@@ -94,7 +94,7 @@ export class Lineage {
   async byTheBook(release: Release, sets: readonly string[], folder: string): Promise<string> {
     mkdirSync(folder)
     const disk = join(folder, diskName)
-    copyFileSync(join(this.#folder, 'original.img'), disk)
+    copyFileSync(join(this.folder, 'original.img'), disk)
     const run = runner({ home: folder })
     const stock = await readPartitionTable(disk)
     const epoch = release.epoch ?? (await imageTime(disk, stock))
@@ -145,7 +145,7 @@ export class Lineage {
   }
 
   #input(name: string, file: string): Input {
-    const path = join(this.#folder, name)
+    const path = join(this.folder, name)
     return fakeInput(
       path,
       createHash('sha256')
