@@ -91,6 +91,8 @@ export function editedSince(manifest: Manifest, moduleUrl: string, projectRoot: 
 }
 
 const remembered = new Map<string, { stamp: string; facts: SourceFacts }>()
+/** What recallCompiled found: it counts for files that are still the same. */
+const compiledFacts = new Map<string, { stamp: string; facts: SourceFacts }>()
 let recalled = false
 let pinned = false
 
@@ -144,7 +146,7 @@ function recallCompiled(): void {
     for (const [id, facts] of Object.entries(manifest)) {
       const stamp = stamps[id]
       const linked = Object.values(facts.packages).some(isLinked)
-      if (stamp !== undefined && !linked) remembered.set(join(codeRoot, id), { stamp, facts })
+      if (stamp !== undefined && !linked) compiledFacts.set(join(codeRoot, id), { stamp, facts })
     }
   } catch {
     // Not compiled, or just being compiled.
@@ -176,7 +178,11 @@ export function readFacts(path: string, projectRoot: string): SourceFacts {
   const known = remembered.get(path)
   if (pinned && known) return known.facts
   const stamp = stampOf(path)
-  if (known?.stamp === stamp) return known.facts
+  const same = [known, compiledFacts.get(path)].find((facts) => facts?.stamp === stamp)
+  if (same) {
+    remembered.set(path, same)
+    return same.facts
+  }
   const source = readFileSync(path)
   const facts: SourceFacts = { sha256: sha256Hex(source), imports: [], packages: {} }
   for (const written of importSpecifiers(source.toString('utf8'))) {

@@ -17,6 +17,9 @@ import { builderEnvironment, type Order, type Report, sumOf } from './messages.t
 import { Narrator } from './narrator.ts'
 import { codeFolders, standardFolders } from './standard-folders.ts'
 
+/** Then only an edit starts another. */
+const mostStale = 3
+
 interface Options {
   script: string
   cwd: string
@@ -47,6 +50,8 @@ class Supervisor {
   private code: readonly string[] = []
   private builder: ChildProcess | undefined
   private lastId = 0
+  /** Builders that found their code edited since the last edit that was heard of. */
+  private stale = 0
   /** The sum of the last artifacts. */
   private artifacts = ''
   /** This builder has loaded the script. */
@@ -101,6 +106,7 @@ class Supervisor {
   }
 
   private async edited(edits: Edits): Promise<void> {
+    this.stale = 0
     await this.watcher.settle(edits.paths)
     const id = ++this.lastId
     if (edits.paths.length > 0) this.narrator.begins(id, edits)
@@ -180,7 +186,9 @@ class Supervisor {
         return this.narrator.done(report.id, report.result, report.artifacts)
       case 'stale':
         await this.end()
-        return this.start()
+        if (this.stale++ < mostStale) return this.start()
+        this.options.emit(errorEvent(new FleetsieError('E_INPUT', 'the code is edited again and again')))
+        return this.narrator.done(this.lastId, 'failed', [])
       case 'unloadable':
         return this.refused(report.error)
     }
