@@ -28,7 +28,7 @@ export function imageAmong(folder: string, artifacts: readonly Artifact[]): Imag
 }
 
 function artifactsIn(event: BuildEvent): Artifact[] {
-  return event.type === 'artifacts' ? event.artifacts : []
+  return event.type === 'artifacts' || event.type === 'ready' ? event.artifacts : []
 }
 
 /** The stages that ran, longest first, and what is left for starting, keys and store. */

@@ -9,7 +9,7 @@ import { peakOf } from './proc.ts'
 export interface Watching {
   /** Makes an edit, and waits for the artifacts that come of it. */
   edit(make: () => Promise<void>): Promise<Sample>
-  /** Bytes: the most that the watching process itself ever held. */
+  /** Bytes: the most that one of its lasting processes ever held; what a build starts and ends is not in it. */
   peak(): Promise<number | undefined>
   /** Ends it as Ctrl-C does. */
   end(): Promise<void>
@@ -27,12 +27,14 @@ export async function watching({ command, args, cwd, env }: Subject): Promise<Wa
     stderr = (stderr + text).slice(-4096)
   })
   let lines: string[] = []
+  let first = true
   let told: ((error?: Error) => void) | undefined
   createInterface({ input: child.stdout }).on('line', (line) => {
     if (!line.startsWith('{')) return
     lines.push(line)
     const event = JSON.parse(line) as BuildEvent
-    if (event.type === 'artifacts') told?.()
+    // What an editor leaves behind on its way to a new file may come to nothing: the edit itself does not.
+    if (event.type === 'ready' && (first || event.result === 'built')) told?.()
     if (event.type === 'failed' || event.type === 'error') told?.(new Error(event.message))
   })
   child.once('error', (error) => told?.(error))
@@ -59,6 +61,7 @@ export async function watching({ command, args, cwd, env }: Subject): Promise<Wa
   }
   try {
     await artifacts()
+    first = false
   } catch (error) {
     await end()
     throw error

@@ -69,7 +69,8 @@ async function byWatch(bench: Bench, { folder, motd, build }: Project): Promise<
     const same = await sameFromNothing(bench.workplace, build('image'), samples.at(-1)!)
     return besidePeer(name, ourRun(subject, samples, same), await bench.seed(), {
       goal: { of: 'ratio', atMost: 1 / 300 },
-      about: 'from the write to the artifacts event; the peak is that of the watching process alone',
+      about:
+        'from the write to the event that tells the artifacts; the peak is that of the processes that stay',
     })
   } catch (error) {
     return { name, beside: 'shell script', notRun: shortReason(error) }

@@ -14,7 +14,9 @@ const build = () => {
   const text = readFileSync('file', 'utf8')
   if (text === 'bad') tell({ type: 'failed', message: 'a bad file' })
   if (text === 'end') process.exit(4)
-  if (text) tell({ type: 'artifacts', artifacts: [{ path: 'out.img.xz', sha256: text }] })
+  // An empty file is what a writer leaves for a moment.
+  const result = text ? 'built' : 'unchanged'
+  tell({ type: 'ready', result, artifacts: text ? [{ path: 'out.img.xz', sha256: text }] : [] })
 }
 build()
 watch('file', build)
