@@ -43,6 +43,7 @@ const stageOf: Record<Use, string> = {
   sync: '`watch --sync`',
   compile: 'compiling better-sqlite3',
   test: 'the tests',
+  bench: 'the bench',
 }
 const gib = 1024 ** 3
 /** The sample needs a few MiB, the Debian target about 4 GiB with everything that is kept between its stages. */
@@ -55,8 +56,9 @@ export function diagnose(machine: Machine): Diagnosis {
   const tools: Finding[] = []
   const database = databaseFinding(machine)
   for (const need of requirements()) {
-    // The tests' own set-up looks after what only they need; a database that loads needs no compiler.
-    if (need.when === 'test' || (need.when === 'compile' && database.state === 'ok')) continue
+    // The tests' own set-up looks after what only they need, the bench does without; a database that loads needs no compiler.
+    if (need.when === 'test' || need.when === 'bench' || (need.when === 'compile' && database.state === 'ok'))
+      continue
     const parts = missingParts(need, machine.path)
     const state = parts.length === 0 ? 'ok' : need.when === 'always' ? 'missing' : 'limited'
     const detail = `${need.why}${state === 'ok' ? '' : `; missing: ${parts.join(', ')}; for ${stageOf[need.when]}`}`

@@ -7,9 +7,9 @@ import { FleetsieError } from '../errors.ts'
 /**
  * always: every build. customize, foreign, debian: only for that stage (foreign: for an image of another architecture).
  * sync: for `watch --sync`.
- * compile: to compile better-sqlite3. test: only to test this program.
+ * compile: to compile better-sqlite3. test, bench: only to test this program, or to run beside it.
  */
-export type Use = 'always' | 'customize' | 'foreign' | 'debian' | 'sync' | 'compile' | 'test'
+export type Use = 'always' | 'customize' | 'foreign' | 'debian' | 'sync' | 'compile' | 'test' | 'bench'
 
 export interface Requirement {
   package: string
