@@ -18,12 +18,12 @@ const build = () => {
   const result = text ? 'built' : 'unchanged'
   tell({ type: 'ready', result, artifacts: text ? [{ path: 'out.img.xz', sha256: text }] : [] })
 }
-build()
 watch('file', build)
+build()
 process.on('SIGINT', () => process.exit(0))
 `
 
-describe('a program that watches', () => {
+describe('a program that watches', { timeout: 20_000 }, () => {
   let folder: string
   let subject: Subject
   before(async () => {
