@@ -79,10 +79,17 @@ export class Replacements {
     }
     const part = join(dirname(path), partName())
     this.#parts.push({ part, path })
-    await write(part)
-    // Whatever the umask is.
-    await settle(part, this.#placement.mode, this.#placement.caller)
-    await sync(part)
+    try {
+      await write(part)
+      // Whatever the umask is.
+      await settle(part, this.#placement.mode, this.#placement.caller)
+      await sync(part)
+    } catch (error) {
+      // A full disk is told without a name by who writes into an open file.
+      const failure = error as NodeJS.ErrnoException
+      if (failure.syscall !== undefined && failure.syscall !== 'read') failure.path ??= path
+      throw error
+    }
   }
 }
 
