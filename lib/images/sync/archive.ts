@@ -4,8 +4,8 @@ import { type LayerEntry, type LayerInput, writeLayer } from '../../formats/laye
 import { placedPieces } from '../tree/placed-pieces.ts'
 import { shown, type Volume } from '../volume.ts'
 import { layerMembers } from './index-layers.ts'
+import type { Item } from './item.ts'
 import { memberName, planName } from './script.ts'
-import type { Item } from './steps.ts'
 import type { ContentPlace } from './wanted.ts'
 
 /** What the receiving side can hold. */

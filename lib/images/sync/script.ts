@@ -1,5 +1,6 @@
 /** The shell programs that put a push in its place on the device: POSIX sh with what busybox has. */
-import type { Item, Removal, Steps } from './steps.ts'
+import type { Item } from './item.ts'
+import type { Removal, Steps } from './steps.ts'
 
 /** The last member of a push. Without it nothing is touched: half a push has none. */
 export const planName = 'plan'

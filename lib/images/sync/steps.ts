@@ -1,20 +1,9 @@
 /** What a push has to do on a partition: from what was pushed before to what the layers want now. */
-import type { Attributes, MergedNode } from '../tree/merged.ts'
-import type { NodeType, Volume } from '../volume.ts'
+import type { MergedNode } from '../tree/merged.ts'
+import type { Volume } from '../volume.ts'
+import type { Item } from './item.ts'
 import { stockAt, stockItems } from './stock.ts'
-import { type ContentPlace, keyOf, type Wanted, type WantedTree } from './wanted.ts'
-
-/** Something to put in its place. */
-export interface Item {
-  path: string
-  type: NodeType
-  attributes: Attributes
-  linkTo?: string
-  target?: string
-  device?: { major: number; minor: number }
-  /** Of a file: in a layer, or the inode of the stock image. */
-  content?: ContentPlace | { stock: number; size: number }
-}
+import { keyOf, type Wanted, type WantedTree } from './wanted.ts'
 
 export interface Removal {
   path: string

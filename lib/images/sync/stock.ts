@@ -2,7 +2,7 @@
 import { ExtReader } from '../ext/reader.ts'
 import type { Attributes } from '../tree/merged.ts'
 import { foldName, type Volume } from '../volume.ts'
-import type { Item } from './steps.ts'
+import type { Item } from './item.ts'
 
 /** The id of what is at `path`, links not followed. */
 export function stockAt(volume: Volume, path: string): number | undefined {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
+import type { Item } from '../../../../lib/images/sync/item.ts'
 import { probeCommand } from '../../../../lib/images/sync/probe.ts'
 import { driverCommand, memberName, planName, planScript } from '../../../../lib/images/sync/script.ts'
-import type { Item } from '../../../../lib/images/sync/steps.ts'
 import { attributes } from '../../../helpers/layers.ts'
 import { needs } from '../../../helpers/needs.ts'
 
