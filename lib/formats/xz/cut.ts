@@ -23,7 +23,10 @@ export type Touched = (offset: number, length: number) => boolean
 
 /** What is touched is told, and compressed, in pieces of so many bytes of the disk: an edit costs a few milliseconds. */
 export const touchedGrain = 64 * 1024
-/** For what nothing touched next to what something did: compressed once. Larger pieces cost more than they save. */
+/**
+ * For what nothing touched next to what something did, and for what was written whole, such as installed packages:
+ * compressed once. Pieces of 64 KiB would be larger by half; larger ones cost more than they save.
+ */
 export const cleanGrain = 1024 * 1024
 /** For what no stock block stands for: 2 % larger than one block for all, but coded in parallel. */
 export const virtualBlock = 16 * 1024 * 1024
@@ -52,11 +55,16 @@ export function cut(
   }
   const edit = (from: number, to: number, clean: (from: number, to: number) => void): void => {
     let cleanFrom = from
-    for (const [offset, end] of cells(from, to, touchedGrain)) {
-      if (!touched(offset, end - offset)) continue
+    const changed = (offset: number, end: number, grid: number): void => {
       if (cleanFrom < offset) clean(cleanFrom, offset)
-      encode(offset, end, touchedGrain, true)
+      encode(offset, end, grid, true)
       cleanFrom = end
+    }
+    for (const [first, last] of cells(from, to, cleanGrain)) {
+      const pieces = [...cells(first, last, touchedGrain)]
+      const all = last - first === cleanGrain && pieces.every(([at, end]) => touched(at, end - at))
+      if (all) changed(first, last, cleanGrain)
+      else for (const [at, end] of pieces) if (touched(at, end - at)) changed(at, end, touchedGrain)
     }
     if (cleanFrom < to) clean(cleanFrom, to)
   }

@@ -84,6 +84,13 @@ const cases: {
     expected: 't64 t64 t64 r832',
   },
   {
+    name: 'a MiB that is touched everywhere is one piece, one with a clean spot is not',
+    size: 4 * MiB,
+    stock: stockOf(4 * MiB),
+    touched: (offset, length) => offset + length > MiB - 65_536 && offset < 3 * MiB - 65_536,
+    expected: `r960 t64 t1M ${'t64 '.repeat(15)}r1088`,
+  },
+  {
     name: "the grid is the disk's where blocks begin elsewhere",
     size: 4 * MiB,
     stock: stockOf(1.5 * MiB + 512, 2.25 * MiB, 0.25 * MiB - 512),
