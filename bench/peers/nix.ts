@@ -18,6 +18,7 @@ export const nix: Peer = {
   stock = ${stock.path};
   overlays = "\${${overlays}}";
   seed = ./seed.sh;
+  edit = builtins.readFile ./edit;
   PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 }
 `,
@@ -32,10 +33,13 @@ export const nix: Peer = {
       NIX_REMOTE: 'local',
     }
     const output = join(folder, 'result')
+    const edit = (run: number): Promise<void> => writeFile(join(folder, 'edit'), `${run}\n`)
+    await edit(0)
     const options = { sandbox: 'false', substitute: 'false', 'build-users-group': '' }
     const args = ['--out-link', output, ...Object.entries(options).flatMap((one) => ['--option', ...one])]
     return {
-      subject: { command: 'nix-build', args, cwd: folder, env, limit },
+      // Without a change it would do nothing from the second time on.
+      subject: { command: 'nix-build', args, cwd: folder, env, limit, before: (run) => edit(run + 1) },
       output,
       about: 'the shell script in a derivation',
     }

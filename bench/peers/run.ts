@@ -34,8 +34,9 @@ export async function runPeer(
     const { subject, output, about } = await peer.ready(work)
     const samples: Sample[] = []
     const sums = new Set<string>()
+    let run = 0
     const again = async (): Promise<Sample> => {
-      await subject.before?.(samples.length)
+      await subject.before?.(run++)
       const sample = await measure(subject)
       sums.add(await sha256OfFile(output))
       return sample
