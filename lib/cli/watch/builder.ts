@@ -23,10 +23,16 @@ const clockMs = 10
 
 /** What is done besides building. */
 export interface Followers {
-  /** Called when a build begins; it realises what it needs by the same build. */
-  building?(attempt: Attempt): void
-  /** Called after a build that changed something; a newer edit ends it by the signal. */
-  built?(signal: AbortSignal): void
+  /**
+   * Called when a build begins; it realises what it needs by the same build. What it reads stays in the store until its
+   * promise is settled, which may be after the build; the next edit cancels the attempt in any case.
+   */
+  building?(attempt: Attempt): Promise<void> | undefined
+  /**
+   * Called after a build that changed something; a newer edit ends it by the signal. What an edit has ended is called
+   * again after the next build, though that made the same.
+   */
+  built?(signal: AbortSignal): Promise<void> | undefined
 }
 
 interface Running {
@@ -44,7 +50,13 @@ export class Builder {
   /** Nobody knows which of two versions of it was loaded. */
   private readonly torn: boolean
   private running: Running | undefined
+  /** The last one that was begun: what follows it may go on after its end. */
+  private attempt: Attempt | undefined
+  /** Builds, and what follows them, that may read from the store. */
+  private reading = 0
   private after = new AbortController()
+  /** What was called after a build has not come to its end. */
+  private unfinished = false
   /** Of the last build that was not cancelled. */
   private last = { facts: '', ok: false, artifacts: artifactsBefore() }
   private runningFacts = ''
@@ -77,7 +89,7 @@ export class Builder {
   async end(): Promise<void> {
     this.wanted = -1
     this.after.abort()
-    this.running?.attempt.cancel()
+    this.attempt?.cancel()
     await this.queue
     await this.running?.ended
   }
@@ -90,33 +102,38 @@ export class Builder {
     if (facts === this.runningFacts || (!this.running && this.last.ok && facts === this.last.facts)) {
       return tell({ type: 'done', id, result: 'unchanged', artifacts: [] })
     }
-    this.running?.attempt.cancel()
+    this.attempt?.cancel()
     this.after.abort()
     await this.running?.ended
     if (id !== this.wanted) return
     this.runningFacts = facts
+    this.attempt = attempt
     const running: Running = { id, attempt, ended: Promise.resolve() }
     this.running = running
     running.ended = this.run(running, facts)
   }
 
   private async run({ id, attempt }: Running, facts: string): Promise<void> {
+    this.reading++
+    let followed: Promise<void> | undefined
     try {
       this.introduce()
-      this.followers.building?.(attempt)
+      followed = this.followers.building?.(attempt)
       const artifacts = await attempt.run()
       const sum = sumOf(artifacts)
       const result = sum === this.last.artifacts ? 'same' : 'built'
       this.last = { facts, ok: true, artifacts: sum }
       await this.tellList(await attempt.sources())
       tell({ type: 'done', id, result, artifacts })
-      if (result === 'built') this.follow()
+      if (result === 'built' || this.unfinished) this.follow()
     } catch (error) {
       await this.failed(id, attempt, error)
     } finally {
-      this.options.store.releaseLeases()
       this.runningFacts = ''
       this.running = undefined
+      void Promise.resolve(followed).then(() => {
+        if (--this.reading === 0) this.options.store.releaseLeases()
+      })
     }
   }
 
@@ -130,7 +147,11 @@ export class Builder {
 
   private follow(): void {
     this.after = new AbortController()
-    this.followers.built?.(this.after.signal)
+    const { signal } = this.after
+    this.unfinished = true
+    void Promise.resolve(this.followers.built?.(signal)).then(() => {
+      if (!signal.aborted) this.unfinished = false
+    })
   }
 
   /** What a target is good for, once. */

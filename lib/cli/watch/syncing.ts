@@ -21,10 +21,14 @@ export class Syncing {
     this.sync = createSync({ destination, warn })
   }
 
-  /** Begins beside the build. Never fails: what goes wrong is told, and the next push brings everything. */
-  start(attempt: Attempt): void {
+  /**
+   * Begins beside the build; the promise is settled when nothing is read any more. Never fails: what goes wrong is told,
+   * and the next push brings everything.
+   */
+  start(attempt: Attempt): Promise<void> {
     const push = this.push(attempt)
     this.last = Promise.all([this.last, push]).then(() => {})
+    return push
   }
 
   /** When no push is left. */

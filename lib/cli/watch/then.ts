@@ -22,9 +22,10 @@ export class Then {
     this.emit = emit
   }
 
-  /** Starts it once the run before has ended, and `after`. Never fails: what goes wrong is told. */
-  start(signal: AbortSignal, after: Promise<void> = Promise.resolve()): void {
+  /** Runs it once the run before has ended, and `after`. Never fails: what goes wrong is told. */
+  start(signal: AbortSignal, after: Promise<void> = Promise.resolve()): Promise<void> {
     this.last = Promise.all([this.last, after]).then(() => this.run(signal))
+    return this.last
   }
 
   /** When no run is left. */
