@@ -55,11 +55,12 @@ export class Layout {
     if (this.#owner) lchownSync(path, this.#owner.uid, this.#owner.gid)
   }
 
-  /** As `own`, for a folder and all that is in it. */
+  /** As `own`, for a folder and all that is in it. What is the owner's already keeps its ctime. */
   ownTree(path: string): void {
     if (!this.#owner) return
-    this.own(path)
-    if (!lstatSync(path).isDirectory()) return
+    const stat = lstatSync(path)
+    if (stat.uid !== this.#owner.uid || stat.gid !== this.#owner.gid) this.own(path)
+    if (!stat.isDirectory()) return
     for (const name of readdirSync(path)) this.ownTree(join(path, name))
   }
 

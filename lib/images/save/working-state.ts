@@ -1,5 +1,5 @@
 /** What is known of a working image between two runs: state.json beside it. */
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { chown, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { KeptSum } from './range-sums.ts'
@@ -57,9 +57,17 @@ export async function writeState(
   state: WorkingState,
 ): Promise<void> {
   const marks: Record<string, string> = {}
+  await giveAway(folder, files)
   for (const name of files) marks[name] = (await fileMark(join(folder, name))) ?? ''
   const written: v.InferOutput<typeof schema> = { form: 1, files: marks, ...state }
   await writeFile(join(folder, stateName), JSON.stringify(written))
+}
+
+/** Under sudo the folder is the store owner's, and so are the files in the end: given away later, they had another ctime. */
+async function giveAway(folder: string, files: readonly string[]): Promise<void> {
+  if (process.geteuid?.() !== 0) return
+  const { uid, gid } = await stat(folder)
+  for (const name of files) await chown(join(folder, name), uid, gid)
 }
 
 /** Whoever writes to a file changes its ctime, which no program can set back. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -124,4 +125,24 @@ test('what root left in the store of another is the other’s', { skip: needsRoo
   const memo = await startStoreProcess([folder, 'memo', 'a'], user).end()
   assert.equal(memo.code, 0, memo.stderr)
   assert.ok(!existsSync(join(folder, 'carried/a/files/none')))
+})
+
+test('what root has given to the other itself is not touched again', { skip: needsRoot }, async (t) => {
+  const folder = join(temporaryFolder(t), 'store')
+  mkdirSync(folder)
+  chownSync(folder, 65534, 65534)
+  const { store } = await openStore(t, folder)
+  const file = join(folder, 'carried/a/files/file')
+  let then = 0n
+  await store.carry('a', carrier, async () => {
+    writeFileSync(file, '')
+    chownSync(file, 65534, 65534)
+    then = statSync(file, { bigint: true }).ctimeNs
+    // A clock that ticks in between shows what else changes the file.
+    const other = join(folder, 'carried/a/files/other')
+    do writeFileSync(other, '')
+    while (statSync(other, { bigint: true }).ctimeNs === then)
+  })
+  assert.equal(statSync(file, { bigint: true }).ctimeNs, then)
+  assert.equal(statSync(join(folder, 'carried/a/files/other')).uid, 65534)
 })
