@@ -91,8 +91,8 @@ async function serve(
       built: (signal) => then?.start(signal, sync?.settled()),
     })
     await builder.tellList()
-    process.on('message', (order: Order) => order.type === 'build' && builder.order(order.id))
-    builder.order(0)
+    process.on('message', (order: Order) => order.type === 'build' && builder.order(order.id, order.edited))
+    builder.order(0, true)
     await over
     await builder.end()
     await then?.ended()

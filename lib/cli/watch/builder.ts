@@ -61,6 +61,8 @@ export class Builder {
   private last = { facts: '', ok: false, artifacts: artifactsBefore() }
   private runningFacts = ''
   private wanted = 0
+  /** One of the orders that wait comes from an edit. */
+  private edited = false
   private queue: Promise<void> = Promise.resolve()
   private list = ''
   private introduced = artifactsBefore() !== ''
@@ -77,9 +79,13 @@ export class Builder {
     this.torn = editedSinceStart(this.code)
   }
 
-  /** Builds once more, unless a later order comes before its turn. */
-  order(id: number): void {
+  /**
+   * Builds once more, unless a later order comes before its turn. What failed is tried again after an edit only, which
+   * may have mended what no fact tells.
+   */
+  order(id: number, edited: boolean): void {
     this.wanted = id
+    this.edited ||= edited
     this.queue = this.queue.then(async () => {
       if (id === this.wanted) await this.next(id)
     })
@@ -95,13 +101,18 @@ export class Builder {
   }
 
   private async next(id: number): Promise<void> {
+    const { edited } = this
+    this.edited = false
     if (this.torn || editedCode(this.code) !== undefined) return tell({ type: 'stale' })
     const emit = (event: BuildEvent): void => tell({ type: 'event', id, event })
     const attempt = new Attempt({ ...this.options, emit }, this.goals)
     const facts = await attempt.facts()
-    if (facts === this.runningFacts || (!this.running && this.last.ok && facts === this.last.facts)) {
+    const settled = this.last.ok || !edited
+    if (facts === this.runningFacts || (!this.running && settled && facts === this.last.facts)) {
       return tell({ type: 'done', id, result: 'unchanged', artifacts: [] })
     }
+    // What it has applied until then is in out/ beside what the last build made.
+    if (this.running) this.last.facts = ''
     this.attempt?.cancel()
     this.after.abort()
     await this.running?.ended
@@ -127,7 +138,7 @@ export class Builder {
       tell({ type: 'done', id, result, artifacts })
       if (result === 'built' || this.unfinished) this.follow()
     } catch (error) {
-      await this.failed(id, attempt, error)
+      await this.failed(id, attempt, facts, error)
     } finally {
       this.runningFacts = ''
       this.running = undefined
@@ -137,10 +148,10 @@ export class Builder {
     }
   }
 
-  private async failed(id: number, attempt: Attempt, error: unknown): Promise<void> {
+  private async failed(id: number, attempt: Attempt, facts: string, error: unknown): Promise<void> {
     if (attempt.signal.aborted) return
     await this.tellList(await attempt.sources())
-    this.last.ok = false
+    this.last = { ...this.last, facts, ok: false }
     tell({ type: 'event', id, event: errorEvent(toFleetsieError(error)) })
     tell({ type: 'done', id, result: 'failed', artifacts: [] })
   }

@@ -6,8 +6,11 @@ import type { ErrorEvent } from '../error-event.ts'
 
 /** To the builder. */
 export type Order =
-  /** Something was edited. `id` counts edits; 0 is the first build, which nobody orders. */
-  { type: 'build'; id: number } | { type: 'end' }
+  /**
+   * Something was edited, or may have been: then `edited` is false. `id` counts these; 0 is the first build, which nobody
+   * orders.
+   */
+  { type: 'build'; id: number; edited: boolean } | { type: 'end' }
 
 /** From the builder. */
 export type Report =

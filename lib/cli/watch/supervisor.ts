@@ -111,7 +111,7 @@ class Supervisor {
     const id = ++this.lastId
     if (edits.paths.length > 0) this.narrator.begins(id, edits)
     if (this.builder && !edits.paths.some((path) => this.isCode(path)))
-      return this.order({ type: 'build', id })
+      return this.order({ type: 'build', id, edited: edits.paths.length > 0 })
     this.narrator.tellEdits()
     await this.end()
     this.start()

@@ -6,6 +6,8 @@ import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Attempt } from '../../../../lib/cli/watch/attempt.ts'
 import { Builder } from '../../../../lib/cli/watch/builder.ts'
+import type { Report } from '../../../../lib/cli/watch/messages.ts'
+import { FleetsieError } from '../../../../lib/errors.ts'
 import { type Rig, rig } from '../../../helpers/engine.ts'
 
 /** A call that lasts until the test ends it or, where it has one, until its signal does. */
@@ -67,7 +69,7 @@ async function building(t: TestContext, wish: Parameters<Rig['stage']>[1] = {}) 
 test('what a push reads is held until the push has ended, and not only until the build has', async (t) => {
   const { r, builder, pushes, runs } = await building(t)
   const released = t.mock.method(r.store, 'releaseLeases')
-  builder.order(0)
+  builder.order(0, true)
   const push = await pushes.next()
   await runs.next()
   await setImmediate()
@@ -80,12 +82,12 @@ test('what a push reads is held until the push has ended, and not only until the
 
 test('an edit, and the end of the watch, end a push that has outlasted its build', async (t) => {
   const { r, builder, pushes, runs } = await building(t)
-  builder.order(0)
+  builder.order(0, true)
   const first = await pushes.next()
   await runs.next()
   assert.equal(first.given.signal.aborted, false)
   r.write('input', 'two')
-  builder.order(1)
+  builder.order(1, true)
   const second = await pushes.next()
   assert.equal(first.given.signal.aborted, true)
   await runs.next()
@@ -97,12 +99,40 @@ test('a command that an edit has ended runs again, though the build made what wa
   const { r, builder, runs } = await building(t, {
     run: async ({ out }) => writeFile(join(out, 'text'), 'the same'),
   })
-  builder.order(0)
+  builder.order(0, true)
   const first = await runs.next()
   r.write('input', 'two')
-  builder.order(1)
+  builder.order(1, true)
   const second = await runs.next()
   assert.equal(first.given.aborted, true)
   assert.equal(second.given.aborted, false)
+  await builder.end()
+})
+
+test('what failed is tried again after an edit, and not when nobody knows of one', async (t) => {
+  const results = new Calls<string>()
+  const { send, connected } = process
+  const heed = (report: Report): boolean => {
+    if (report.type === 'done') void results.add(report.result, new AbortController().signal)
+    return true
+  }
+  Object.assign(process, { send: heed, connected: true })
+  t.after(() => Object.assign(process, { send, connected }))
+  let fails = true
+  const { builder } = await building(t, {
+    run: async ({ out }) => {
+      if (fails) throw new FleetsieError('E_STAGE', 'it fails')
+      await writeFile(join(out, 'text'), 'it works')
+    },
+  })
+  builder.order(0, true)
+  assert.equal((await results.next()).given, 'failed')
+  // Until the failed build has let go.
+  await setImmediate()
+  fails = false
+  builder.order(1, false)
+  assert.equal((await results.next()).given, 'unchanged')
+  builder.order(2, true)
+  assert.equal((await results.next()).given, 'built')
   await builder.end()
 })
