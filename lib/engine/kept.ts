@@ -15,7 +15,9 @@ export async function keptInStore(build: BuildOptions, node: Node, manifest: Man
   const { store, emit, signal, cacheEpoch = '' } = build
   const { target, name: stage } = node
   const memo = await store.memo()
-  const scope = `${node.derivation.stage.name}-${scopeOf(manifest)}`
+  // A stage may have any name, this becomes that of a folder; scopeOf tells apart what looks alike here.
+  const readable = node.derivation.stage.name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64)
+  const scope = `${readable}-${scopeOf(manifest)}`
   const onWait = (holder: string): void =>
     emit({ type: 'waiting', target, stage, message: `waiting for ${holder}` })
   return {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import type { BuildContext } from '../../../lib/engine/stage.ts'
 import { type Rig, rig, textOf } from '../../helpers/engine.ts'
@@ -97,4 +97,20 @@ test('a name is of a-z, 0-9 and -', async (t) => {
     const stage = r.stage('a', { run: (context) => context.carry(name, async () => {}) })
     assert.equal((await r.build(stage({ text: name }))).error?.code, 'E_STAGE')
   }
+})
+
+test('a stage of any name has carried folders of its own', async (t) => {
+  const r = await rig(t)
+  const carried: string[] = []
+  const run = (context: BuildContext<unknown>): Promise<void> =>
+    context.carry('place', async (folder) => {
+      carried.push(folder)
+    })
+  for (const name of ['a/b', 'a_b', '../../x', 'ü'.repeat(300)]) {
+    const stage = r.stage(name, { run: run as never })
+    assert.equal((await r.build(stage({ text: '' }))).error, undefined, name)
+  }
+  assert.equal(new Set(carried).size, 4)
+  const below = dirname(dirname(carried[0]!))
+  assert.ok(carried.every((folder) => dirname(dirname(folder)) === below))
 })
