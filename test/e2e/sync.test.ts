@@ -1,5 +1,7 @@
 /** What `--sync` brings to a running device, judged by the device's own tree behind a real sshd. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -423,6 +425,23 @@ describe('watch --sync', { skip }, () => {
     assert.equal(connections().length, 1)
     await to.close()
     assert.deepEqual(connections(), [])
+  })
+
+  it('keeps the agent from the device, though the user forwards it elsewhere', async () => {
+    const socket = join(device.root, '..', 'agent')
+    const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: ['ignore', 'pipe', 'ignore'] })
+    try {
+      await once(agent.stdout, 'data')
+      process.env['SSH_AUTH_SOCK'] = socket
+      await push(sync(), { 2: [file('srv/agent', '')] })
+      assert.deepEqual(
+        readdirSync(at('tmp')).filter((name) => name.startsWith('ssh-')),
+        [],
+      )
+    } finally {
+      delete process.env['SSH_AUTH_SOCK']
+      agent.kill()
+    }
   })
 
   it('is over before --then runs', async () => {

@@ -200,7 +200,7 @@ Match User box
         host('unknown', 'root', knownHosts('none')),
         host('nobody', 'nobody', knownHosts('known')),
         `Host *\n  HostName 127.0.0.1\n  Port ${port}\n  IdentityFile ${join(folder, 'user')}`,
-        '  IdentitiesOnly yes\n  GlobalKnownHostsFile none\n',
+        '  IdentitiesOnly yes\n  GlobalKnownHostsFile none\n  ForwardAgent yes\n',
       ].join('\n'),
     )
     // ssh takes the home folder from the user database: the tests' own configuration comes by a program in front of it.

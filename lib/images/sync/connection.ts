@@ -9,8 +9,9 @@ import { type Probe, parseProbe, probeCommand, probeEnds } from './probe.ts'
 
 /** ssh looks for agents, askpass and tickets by these; all else comes from the user's ssh_config. */
 const passed = ['HOME', 'USER', 'LOGNAME', 'SHELL', 'SSH_AUTH_SOCK', 'KRB5CCNAME', 'XDG_RUNTIME_DIR']
+/** What the probe may print, in bytes. */
 const maxProbe = 4 * 1024 * 1024
-/** What the probe and a push may print. */
+/** Whoever runs ssh reads the code. */
 const allCodes = Array.from({ length: 256 }, (_, code) => code)
 const closeMs = 2_000
 /** From the connection on; a Raspberry Pi that is busy takes a second. */
@@ -106,7 +107,10 @@ class Held {
       heard,
       session.then(({ stderr }) => Promise.reject(lastLines(stderr || said))),
       new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new FleetsieError('E_TIMEOUT', silent)), answerMs)
+        timer = setTimeout(
+          () => reject(new FleetsieError('E_TIMEOUT', silent, { hint: silentHint })),
+          answerMs,
+        )
       }),
     ]).finally(() => {
       clearTimeout(timer)
@@ -130,12 +134,13 @@ class Held {
 
 /**
  * Host keys are checked as the user has set it; a question that only a terminal could answer is a refusal. Forwardings
- * and a RemoteCommand of the user's are for their own sessions.
+ * (a device that had the agent could log in elsewhere) and a RemoteCommand of the user's are for their own sessions.
  */
 function sshArguments(folder: string, destination: string, master: 'yes' | 'no'): string[] {
   const socket = join(folder, 's').replaceAll('%', '%%')
   const options = ['BatchMode=yes', 'ConnectTimeout=10', 'ServerAliveInterval=5', 'ServerAliveCountMax=2']
-  const quiet = ['ClearAllForwardings=yes', 'RemoteCommand=none', 'RequestTTY=no']
+  const forwardings = ['ClearAllForwardings=yes', 'ForwardAgent=no', 'ForwardX11=no']
+  const quiet = [...forwardings, 'RemoteCommand=none', 'RequestTTY=no']
   const all = [...options, ...quiet, `ControlMaster=${master}`, 'ControlPersist=no']
   return ['-S', socket, ...all.flatMap((option) => ['-o', option]), '--', destination]
 }
@@ -146,6 +151,8 @@ function environment(): Record<string, string> {
 }
 
 const silent = `the device was asked what it has, and has said nothing for ${answerMs / 1000} s`
+
+const silentHint = 'log in by `ssh` and see what keeps it, or the shell that it starts, from answering'
 
 const lastLines = (stderr: string): string => stderr.trim().split('\n').slice(-8).join('\n')
 
