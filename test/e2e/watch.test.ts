@@ -298,6 +298,7 @@ test('a wrong command line ends it', async (t) => {
     [['nothing'], /there is no target/],
     [['layer', '--until', 'nothing'], /there is no such stage/],
     [['layer', '--', 'true'], /takes --then/],
+    [['layer', '--sync', 'root@device'], /--sync takes a target that makes an image.*stage `save`/],
   ] as const) {
     const { code, stdout } = await scratch.run(['watch', '--json', ...args])
     assert.equal(code, 1)

@@ -104,8 +104,15 @@ async function serve(
 
 async function syncing(destination: string, goals: readonly Goal[], session: Session) {
   const goal = goals.find(({ root }) => topological(root).some(({ stage }) => stage.name === 'save'))
-  if (!goal || goals.length > 1) {
-    throw new FleetsieError('E_USAGE', '--sync takes one target, which makes an image by `save`')
+  if (!goal) {
+    throw new FleetsieError('E_USAGE', '--sync takes a target that makes an image', {
+      hint: 'one with the stage `save`, which knows the layers and their partitions',
+    })
+  }
+  if (goals.length > 1) {
+    throw new FleetsieError('E_USAGE', '--sync takes one target, for it is one device', {
+      hint: `watch ${goal.name} --sync ${destination}`,
+    })
   }
   const { Syncing } = await import('../watch/syncing.ts')
   return new Syncing(destination, goal, session.emit)

@@ -62,7 +62,7 @@ export class Syncing {
     } catch (error) {
       const { code, message, hint } = toFleetsieError(error)
       if (code === 'E_INTERRUPTED') return
-      this.emit({ type: 'warning', stage: 'sync', message: hint ? `${message}\n${hint}` : message })
+      this.emit({ type: 'warning', stage: 'sync', message: hint ? `${message}\n  try: ${hint}` : message })
     }
   }
 }
