@@ -6,8 +6,9 @@ import type { MergedNode } from '../tree/merged.ts'
 import type { VolumeTime } from '../volume.ts'
 import { byNumber } from './addresses.ts'
 import type { Command } from './debugfs.ts'
-import { encodeDevice, encodeTime, hasField, type Inode, times } from './inode.ts'
+import { encodeDevice, encodeTime, hasField, type Inode, inodeFlags, times } from './inode.ts'
 import type { ExtReader } from './reader.ts'
+import { inlineDataName } from './xattrs.ts'
 
 const typeBits = {
   fifo: 0x1,
@@ -71,6 +72,11 @@ export function* fieldCommands(reader: ExtReader, wanted: Wanted, epoch: number)
     yield* timeCommands(inode, 'ctime', { seconds: epoch, nanoseconds: 0 })
   }
   if (wanted.fresh) {
+    if (reader.losesInline(inode)) {
+      // debugfs skips zeros, and so never moves them out of an inode that cannot hold them: a hole says the same.
+      yield ['ea_rm', byNumber(inode.number), inlineDataName]
+      yield set('flags', `${inode.flags & ~inodeFlags.inlineData}`)
+    }
     yield* timeCommands(inode, 'atime', { seconds: epoch, nanoseconds: 0 })
     yield* timeCommands(inode, 'crtime', { seconds: epoch, nanoseconds: 0 })
   }

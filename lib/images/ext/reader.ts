@@ -141,6 +141,13 @@ export class ExtReader implements Volume {
     return found
   }
 
+  /** Whether an inode says that its content is inside of it, and has not got all of it. */
+  losesInline(inode: Inode): boolean {
+    if (!(inode.flags & inodeFlags.inlineData)) return false
+    const [first, rest] = this.inlineParts(inode)
+    return inode.size > first.length + rest.length
+  }
+
   private inlineParts(inode: Inode): [Buffer, Buffer] {
     return [inode.raw.subarray(0x28, 0x64), this.allXattrs(inode).get(inlineDataName) ?? Buffer.alloc(0)]
   }

@@ -58,6 +58,17 @@ for (const [flavour, args] of flavours) {
   })
 }
 
+test('files of zeros are whole where small files live in their inodes, which debugfs alone gets wrong', async (t) => {
+  const bench = await (await Bench.open(t)).ext(['-O', `${ext4Features},inline_data`])
+  const sizes = [0, 1, 60, 61, 150, 161, 310, 5000, 100_000]
+  const xattrs = new Map([['user.a', Buffer.from('b')]])
+  await bench.put(...sizes.map((size) => file(`zeros-${size}`, Buffer.alloc(size), { xattrs })))
+  await bench.fsck()
+  for (const size of sizes.filter((size) => size > 60)) {
+    assert.ok((await bench.content(`/zeros-${size}`)).equals(Buffer.alloc(size)), `${size} bytes`)
+  }
+})
+
 test('two runs give the same bytes, and no time of this day is in them', async (t) => {
   const sums: string[] = []
   for (let i = 0; i < 2; i++) {
