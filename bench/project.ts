@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { imageOf } from './built.ts'
 import { track } from './git.ts'
 import { measure, type Sample, type Subject } from './measure.ts'
-import type { StockImage } from './scenarios/scenario.ts'
+import type { StockImage } from './stock.ts'
 import { fleetsie, type Workplace } from './workplace.ts'
 
 export interface Project {

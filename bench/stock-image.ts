@@ -10,7 +10,7 @@ import { type Larger, makeFiveTimes } from './five-times.ts'
 import { makeLargeImage } from './large-image.ts'
 import { measure } from './measure.ts'
 import { makeDebianProject } from './project.ts'
-import type { StockImage } from './scenarios/scenario.ts'
+import type { StockImage } from './stock.ts'
 import { fleetsie, type Workplace } from './workplace.ts'
 
 export interface ImageOptions {

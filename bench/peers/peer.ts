@@ -1,6 +1,6 @@
 /** A program that stands beside ours, and does the whole work: stock .img.xz and overlays in, .img.xz out. */
 import type { Subject } from '../measure.ts'
-import type { StockImage } from '../scenarios/scenario.ts'
+import type { StockImage } from '../stock.ts'
 import type { Workplace } from '../workplace.ts'
 
 export interface PeerWork {

@@ -16,9 +16,10 @@ import { peerNotRun, runPeer, shortReason } from '../peers/run.ts'
 import { vmdb2 } from '../peers/vmdb2.ts'
 import { makeProject, type Project, sameFromNothing } from '../project.ts'
 import { compared, type Row } from '../row.ts'
+import type { StockImage } from '../stock.ts'
 import { watching } from '../watching.ts'
 import { fleetsie } from '../workplace.ts'
-import type { Bench, Scenario, StockImage } from './scenario.ts'
+import type { Bench, Scenario } from './scenario.ts'
 
 const peers = [guestfish, genimage, nix, debos, vmdb2]
 /** Milliseconds between two edits in watch mode, as if somebody typed. */

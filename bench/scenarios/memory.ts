@@ -6,7 +6,8 @@ import { hasGnuTime, measure, type Sample, type Subject } from '../measure.ts'
 import { shortReason } from '../peers/run.ts'
 import { makeProject } from '../project.ts'
 import { figures, type Measured, type Row } from '../row.ts'
-import type { Scenario, StockImage } from './scenario.ts'
+import type { StockImage } from '../stock.ts'
+import type { Scenario } from './scenario.ts'
 
 export const memory: Scenario = {
   name: 'memory',

@@ -8,8 +8,9 @@ import { quoted } from '../peers/peer.ts'
 import { peerNotRun } from '../peers/run.ts'
 import { makeProject, type Project } from '../project.ts'
 import { compared, type Goal, type Row } from '../row.ts'
+import type { StockImage } from '../stock.ts'
 import type { Workplace } from '../workplace.ts'
-import type { Bench, Scenario, StockImage } from './scenario.ts'
+import type { Bench, Scenario } from './scenario.ts'
 
 interface Idle {
   name: string

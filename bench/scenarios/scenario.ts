@@ -1,8 +1,8 @@
 /** What a scenario is given and what it gives. */
 import type { Larger } from '../five-times.ts'
-import type { Sample, Subject } from '../measure.ts'
 import type { PeerRun } from '../peers/run.ts'
 import type { Row } from '../row.ts'
+import type { StockImage } from '../stock.ts'
 import type { Workplace } from '../workplace.ts'
 
 export interface Bench {
@@ -16,16 +16,6 @@ export interface Bench {
   seed(): Promise<PeerRun>
   /** Tells whoever waits. */
   say(line: string): void
-}
-
-/** An .img.xz. */
-export interface StockImage {
-  path: string
-  os: string
-  /** What it is. */
-  about: string
-  /** The build of the stage `debian` that made it, where it did. */
-  madeBy?: { subject: Subject; sample: Sample }
 }
 
 export interface Scenario {
