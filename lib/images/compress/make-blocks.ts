@@ -8,7 +8,14 @@ import { contentOf, type ImageBytes } from './content.ts'
 import { limiter } from './limiter.ts'
 import { Spool } from './spool.ts'
 import { type Task, type TaskOptions, tasksFor } from './tasks.ts'
-import { type EncodedPiece, type RecodedPiece, type Wanted, wantEncoded, wantRecoded } from './wanted.ts'
+import {
+  type EncodedPiece,
+  isAsKeyed,
+  type RecodedPiece,
+  type Wanted,
+  wantEncoded,
+  wantRecoded,
+} from './wanted.ts'
 
 export interface MakeOptions extends TaskOptions, ImageBytes {
   pieces: readonly Piece[]
@@ -53,16 +60,17 @@ export function makeBlocks(options: MakeOptions): MadeBlocks {
     try {
       if (stopped) throw interrupted()
       const blocks = await work()
+      const keep = isAsKeyed(wants[0]!)
       for (const [i, wanted] of wants.entries()) {
         wanted.made(await spool.keep(blocks[i]!))
-        await memo.put(wanted.key, blocks[i]!)
+        if (keep) await memo.put(wanted.key, blocks[i]!)
       }
     } catch (error) {
       for (const wanted of wants) wanted.failed(error)
     }
   }
 
-  const start = async (): Promise<Map<Piece, Wanted>> => {
+  const plan = async (): Promise<Map<Piece, Wanted>> => {
     const byKey = new Map<string, Wanted>()
     const byPiece = new Map<Piece, Wanted>()
     for (const piece of pieces) {
@@ -73,20 +81,33 @@ export function makeBlocks(options: MakeOptions): MadeBlocks {
       byKey.set(found.key, wanted)
       byPiece.set(piece, wanted)
     }
-    const all = [...byKey.values()]
-    const limitedLookUp = limiter(lookupsAtOnce)
-    const known = await Promise.all(all.map((wanted) => limitedLookUp(() => lookUp(wanted))))
-    const missing = all.filter((_, i) => !known[i])
-    running.push(...tasksFor(missing, options).map((task) => limited(() => perform(task))))
     return byPiece
   }
 
-  const started = start()
+  const begin = async (wants: readonly Wanted[]): Promise<void> => {
+    const limitedLookUp = limiter(lookupsAtOnce)
+    const known = await Promise.all(wants.map((wanted) => limitedLookUp(() => lookUp(wanted))))
+    const missing = wants.filter((_, i) => !known[i])
+    running.push(...tasksFor(missing, options).map((task) => limited(() => perform(task))))
+  }
+
+  const planned = plan()
   // Whoever takes a block hears of it; nobody may, after another failure.
-  started.catch(() => {})
+  planned.catch(() => {})
+  const begun = planned.then(async (byPiece) => {
+    const all = [...new Set(byPiece.values())]
+    try {
+      // An edit leaves a few small pieces to be encoded: that goes on while large blocks are read and summed.
+      await begin(all.filter(({ piece }) => piece.kind === 'encode'))
+      await begin(all.filter(({ piece }) => piece.kind === 'recode'))
+    } catch (error) {
+      for (const wanted of all) wanted.failed(error)
+    }
+  })
+  begun.catch(() => {})
   return {
     take: async (piece) => {
-      const wanted = (await started).get(piece)!
+      const wanted = (await planned).get(piece)!
       const block = await wanted.block
       const bytes = await block.read()
       if (--wanted.uses === 0) block.drop()
@@ -94,7 +115,7 @@ export function makeBlocks(options: MakeOptions): MadeBlocks {
     },
     end: async () => {
       stopped = true
-      await started.catch(() => {})
+      await begun.catch(() => {})
       await Promise.all(running)
       await spool.close()
     },

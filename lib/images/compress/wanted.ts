@@ -1,6 +1,6 @@
 /** A block that one or more pieces become, and the key under which it is kept. */
 import { canonicalJson, sha256Hex } from '../../engine/canonical.ts'
-import { codeDigests, codeRoot } from '../../engine/code-digest.ts'
+import { codeDigests, codeFiles, codeRoot, editedCode } from '../../engine/code-digest.ts'
 import type { CheckId } from '../../formats/xz/check.ts'
 import type { Piece } from '../../formats/xz/cut.ts'
 import { filterChain } from '../encode-pieces.ts'
@@ -61,11 +61,24 @@ function want(key: string, piece: Wanted['piece'], content: readonly Part[]): Wa
   return { key, piece, content, uses: 0, block, made, failed }
 }
 
+const recoderModule = new URL('./recode-blocks.ts', import.meta.url).href
 let recoderDigest: string | undefined
 
 /** What our recoder is: the sources that it is made of, so that nobody needs to count its versions. */
 function recoder(): string {
-  const module = new URL('./recode-blocks.ts', import.meta.url).href
-  recoderDigest ??= sha256Hex(canonicalJson(codeDigests(module, codeRoot)))
+  recoderDigest ??= recoderNow()
   return recoderDigest
+}
+
+function recoderNow(): string {
+  return sha256Hex(canonicalJson(codeDigests(recoderModule, codeRoot)))
+}
+
+/**
+ * Whether the block that was just made is what its key says. A recoder reads its sources when it starts: edited since the
+ * key was made, they made something else.
+ */
+export function isAsKeyed({ piece }: Wanted): boolean {
+  if (piece.kind === 'encode') return true
+  return recoderNow() === recoder() && editedCode(codeFiles(recoderModule, codeRoot)) === undefined
 }

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import fs from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -208,4 +210,31 @@ test('large blocks are recoded by processes of their own, to the same bytes with
     file,
     message: /does not match its check/,
   })
+})
+
+test('what was recoded while the recoder was edited is not kept: the key names the code of before', async (t) => {
+  const keptWith = async (look: () => void): Promise<string[]> => {
+    const kept: string[] = []
+    const put = async (key: string): Promise<void> => void kept.push(key)
+    await compress(first, { memo: { get: async () => look() as undefined, put } })
+    return kept.filter((key) => key.includes('recoder'))
+  }
+  assert.notEqual((await keptWith(() => {})).length, 0)
+
+  const { readFileSync, statSync } = fs
+  const isEdited = (path: unknown): boolean => String(path).endsWith('lib/formats/lzma/finder.ts')
+  t.after(() => {
+    Object.assign(fs, { readFileSync, statSync })
+    syncBuiltinESMExports()
+  })
+  const edit = (): void => {
+    Object.assign(fs, {
+      statSync: (path: string, options: object) =>
+        isEdited(path) ? { size: 1, mtimeMs: 1 } : statSync(path, options),
+      readFileSync: (path: string, options: object) =>
+        isEdited(path) ? Buffer.from('x') : readFileSync(path, options),
+    })
+    syncBuiltinESMExports()
+  }
+  assert.deepEqual(await keptWith(edit), [])
 })
