@@ -9,12 +9,14 @@ import {
   fstatSync,
   futimesSync,
   openSync,
+  read,
   readSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Memo } from '../stage.ts'
 import { tracePoint } from '../trace.ts'
 import type { Parts } from './parts.ts'
@@ -23,6 +25,8 @@ import { writing } from './writing.ts'
 const magic = Buffer.from('FLSMEMO1')
 const header = magic.length + 32
 const largest = 64 * 1024 * 1024
+/** Bytes from which reading is left to the thread pool: below, asking it takes longer. */
+const background = 256 * 1024
 const hour = 60 * 60 * 1000
 
 /** A memo over the store. Of damaged entries it tells once. */
@@ -38,7 +42,7 @@ export function openMemo(parts: Parts): Memo {
     get: async (key) => {
       const id = idOf(key)
       const path = memoPath(parts, id)
-      const entry = readEntry(path, id)
+      const entry = await readEntry(path, id)
       if (entry !== 'damaged') return entry
       try {
         rmSync(path, { force: true })
@@ -59,7 +63,7 @@ export function memoPath({ layout }: Pick<Parts, 'layout'>, id: string): string 
 }
 
 /** The content of an entry that is whole; undefined when there is none that can be read. Marks it as used. */
-export function readEntry(path: string, id: string): Buffer | 'damaged' | undefined {
+export async function readEntry(path: string, id: string): Promise<Buffer | 'damaged' | undefined> {
   let fd: number
   try {
     fd = openSync(path, 'r')
@@ -71,9 +75,9 @@ export function readEntry(path: string, id: string): Buffer | 'damaged' | undefi
     if (size < header || size > header + largest) return 'damaged'
     const bytes = Buffer.allocUnsafeSlow(size)
     for (let at = 0; at < size; ) {
-      const read = readSync(fd, bytes, at, size - at, at)
-      if (read === 0) return 'damaged'
-      at += read
+      const count = size < background ? readSync(fd, bytes, at, size - at, at) : await readMore(fd, bytes, at)
+      if (count === 0) return 'damaged'
+      at += count
     }
     const content = bytes.subarray(header)
     const whole =
@@ -88,6 +92,12 @@ export function readEntry(path: string, id: string): Buffer | 'damaged' | undefi
   } finally {
     closeSync(fd)
   }
+}
+
+const readAsync = promisify(read)
+
+async function readMore(fd: number, bytes: Buffer, at: number): Promise<number> {
+  return (await readAsync(fd, bytes, at, bytes.length - at, at)).bytesRead
 }
 
 // For gc, which need not know more exactly. Who only reads somebody else's store may not.

@@ -53,7 +53,7 @@ export async function verifyStore(
   for (const id of memoIds(parts)) {
     signal?.throwIfAborted()
     const path = memoPath(parts, id)
-    const content = readEntry(path, id)
+    const content = await readEntry(path, id)
     if (content === undefined) continue
     memoEntries += 1
     if (content !== 'damaged') bytes += content.length
