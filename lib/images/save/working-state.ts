@@ -1,5 +1,5 @@
 /** What is known of a working image between two runs: state.json beside it. */
-import { chown, readFile, stat, writeFile } from 'node:fs/promises'
+import { chown, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { KeptSum } from './range-sums.ts'
@@ -61,6 +61,11 @@ export async function writeState(
   for (const name of files) marks[name] = (await fileMark(join(folder, name))) ?? ''
   const written: v.InferOutput<typeof schema> = { form: 1, files: marks, ...state }
   await writeFile(join(folder, stateName), JSON.stringify(written))
+}
+
+/** The next run takes what is in the folder for nothing. */
+export async function forgetState(folder: string): Promise<void> {
+  await rm(join(folder, stateName), { force: true })
 }
 
 /** Under sudo the folder is the store owner's, and so are the files in the end: given away later, they had another ctime. */

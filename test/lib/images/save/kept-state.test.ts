@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { copyFile, open, readdir, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { WorkingImage } from '../../../../lib/images/save/working-image.ts'
 import { MiB, tool } from '../../../helpers/disks.ts'
 import { directory, file } from '../../../helpers/layers.ts'
 import { needs } from '../../../helpers/needs.ts'
@@ -123,4 +124,21 @@ test('an image that was changed in the store makes no image, whenever that was',
     const refused = { code: 'E_STORE', file: rig.stock, message: /MiB 1 /, hint: /store verify --repair/ }
     await assert.rejects(rig.edit(set), refused, when)
   }
+})
+
+test('a disk that is full when the image is put back costs the image, not what was made of it', {
+  skip,
+}, async (t) => {
+  const rig = await SaveRig.open(t)
+  const set = await rig.set(layers('one '))
+  const expected = await rig.edit(set)
+  const full = Object.assign(new Error('full'), { code: 'ENOSPC' })
+  const end = t.mock.method(WorkingImage.prototype, 'end', () => Promise.reject(full))
+  const seen = await rig.edit(set)
+  assert.ok(seen.disk.equals(expected.disk))
+  assert.deepEqual(await readdir(await rig.carried()), ['disk.img'])
+  end.mock.restore()
+  const again = await rig.edit(await rig.set(layers('two ')))
+  assert.deepEqual(again.notes, [])
+  assert.ok(again.disk.equals(await rig.editFresh(rig.stock, join(rig.folder, 'set-2'))))
 })
