@@ -11,7 +11,7 @@ import { type PartitionTable, readPartitionTable } from '../partitions.ts'
 import { makeGrownBase } from './grown-base.ts'
 import { mappedRanges } from './mapped-ranges.ts'
 import { baseName, WorkingImage } from './working-image.ts'
-import { forgetState, readState, type WorkingState } from './working-state.ts'
+import { readState, type WorkingState } from './working-state.ts'
 
 /** With what the layers of a run begin. Runs for which it is the same share a working image. */
 export interface Beginning {
@@ -28,7 +28,7 @@ type Context = Omit<BuildContext<unknown>, 'options'>
 
 /**
  * Hands `use` the working image as it begins, and puts back afterwards what `use` changed. When that fails, the image is
- * thrown away; a full disk is then no failure.
+ * thrown away.
  */
 export async function withWorkingImage<T>(
   context: Context,
@@ -40,11 +40,7 @@ export async function withWorkingImage<T>(
     try {
       await prepare(context, image, known, beginning)
       const result = await use(image)
-      await image.end().catch(async (error: unknown) => {
-        // What was made is whole all the same. Without its state the image is made anew next time.
-        if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-        await forgetState(folder)
-      })
+      await image.end()
       return result
     } finally {
       await image.sums.idle()

@@ -50,7 +50,7 @@ export async function readState(
   return { sound, sums, grown }
 }
 
-/** To be called when nobody writes to the files any more. */
+/** To be called when nobody writes to the files any more. A full disk takes no note, which is no reason to fail a stage. */
 export async function writeState(
   folder: string,
   files: readonly string[],
@@ -60,12 +60,11 @@ export async function writeState(
   await giveAway(folder, files)
   for (const name of files) marks[name] = (await fileMark(join(folder, name))) ?? ''
   const written: v.InferOutput<typeof schema> = { form: 1, files: marks, ...state }
-  await writeFile(join(folder, stateName), JSON.stringify(written))
-}
-
-/** The next run takes what is in the folder for nothing. */
-export async function forgetState(folder: string): Promise<void> {
-  await rm(join(folder, stateName), { force: true })
+  const path = join(folder, stateName)
+  await writeFile(path, JSON.stringify(written)).catch(async (error: NodeJS.ErrnoException) => {
+    if (!['ENOSPC', 'EDQUOT'].includes(error.code ?? '')) throw error
+    await rm(path, { force: true })
+  })
 }
 
 /** Under sudo the folder is the store owner's, and so are the files in the end: given away later, they had another ctime. */
