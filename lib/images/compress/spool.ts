@@ -44,6 +44,8 @@ export class Spool {
 
   /** To be called in the end, when nothing is kept or read any more. */
   async close(): Promise<void> {
-    await (await this.#file)?.close()
+    // That it could not be opened is what `keep` failed with.
+    const file = await this.#file?.catch(() => undefined)
+    await file?.close()
   }
 }
