@@ -277,6 +277,22 @@ describe('--then', () => {
     assert.ok(!events.some((event) => event.type === 'warning'), 'that it was ended is no news')
   })
 
+  test('runs again when its end came with the builder, though the same was built', async (t) => {
+    const scratch = await project(t)
+    const watch = watching(t, scratch, ['layer', '--then', 'echo $$; sleep 1000'])
+    const pid = async (): Promise<number> => {
+      const events = await watch.until((event) => event.type === 'output')
+      return Number((events.at(-1) as { text: string }).text)
+    }
+    const before = await pid()
+    const script = at(scratch, 'pipeline.ts')
+    await writeFile(script, `${pipeline(code)}(`)
+    await watch.ready('failed')
+    await dead(before)
+    await writeFile(script, `${pipeline(code)}\n`)
+    assert.ok(isAlive(await pid()))
+  })
+
   test('takes a program after `--`; stops at the stage of --until; ends when its stdin does', async (t) => {
     const scratch = await project(t)
     const args = ['image', '--until', 'overlay', '--then', '--', 'printf', '%s\\n', 'a  b']
@@ -313,7 +329,9 @@ test('a full disk fails a build and not the watch', { skip: needsRoot }, async (
   atEnd(t, async () => void execFileSync('umount', [scratch.store]))
   const watch = watching(t, scratch, ['layer'])
   await watch.ready('built')
-  await writeFile(at(scratch, 'overlays/part_2/large'), Buffer.alloc(6 << 20, 'x'))
+  // Whole at once: one that grows while it is hashed fails the build as well.
+  await writeFile(join(scratch.folder, 'large'), Buffer.alloc(6 << 20, 'x'))
+  await rename(join(scratch.folder, 'large'), at(scratch, 'overlays/part_2/large'))
   const { events } = await watch.ready('failed')
   assert.equal(events.find((event) => event.type === 'error')?.code, 'E_IO')
   assert.deepEqual(await readdir(join(scratch.store, 'stage')), [])

@@ -15,7 +15,7 @@ import { toFleetsieError } from '../../errors.ts'
 import { errorEvent } from '../error-event.ts'
 import type { Project } from '../project.ts'
 import { Attempt, type Goal } from './attempt.ts'
-import { artifactsBefore, sumOf, tell } from './messages.ts'
+import { leftBefore, sumOf, tell } from './messages.ts'
 import { standardFolders } from './standard-folders.ts'
 
 /** The kernel's clock for files is this coarse, in milliseconds. */
@@ -56,22 +56,26 @@ export class Builder {
   private reading = 0
   private after = new AbortController()
   /** What was called after a build has not come to its end. */
-  private unfinished = false
+  private unfinished: boolean
   /** Of the last build that was not cancelled. */
-  private last = { facts: '', ok: false, artifacts: artifactsBefore() }
+  private last: { facts: string; ok: boolean; artifacts: string }
   private runningFacts = ''
   private wanted = 0
   /** One of the orders that wait comes from an edit. */
   private edited = false
   private queue: Promise<void> = Promise.resolve()
   private list = ''
-  private introduced = artifactsBefore() !== ''
+  private introduced: boolean
 
   constructor(options: BuildOptions, project: Project, goals: readonly Goal[], followers: Followers) {
     this.options = options
     this.project = project
     this.goals = goals
     this.followers = followers
+    const { artifacts, unfinished } = leftBefore()
+    this.last = { facts: '', ok: false, artifacts }
+    this.unfinished = unfinished
+    this.introduced = artifacts !== ''
     pinCode()
     const modules = new Set(goals.flatMap(({ end }) => topological(end).map(({ stage }) => stage.module)))
     const roots = [pathToFileURL(project.script).href, ...modules]
@@ -98,6 +102,7 @@ export class Builder {
     this.attempt?.cancel()
     await this.queue
     await this.running?.ended
+    if (this.unfinished) tell({ type: 'unfinished' })
   }
 
   private async next(id: number): Promise<void> {

@@ -20,20 +20,30 @@ export type Report =
   | { type: 'event'; id: number; event: BuildEvent }
   /** A build has ended. `artifacts` are all that the targets have. */
   | { type: 'done'; id: number; result: WatchResult; artifacts: Artifact[] }
+  /** This process ends, and has ended the command of `--then` before its time. */
+  | { type: 'unfinished' }
   /** The code that this process runs was edited. */
   | { type: 'stale' }
   /** This process cannot build and ends: the script is broken, or the command line. */
   | { type: 'unloadable'; error: ErrorEvent }
 
-/** Set for the process that builds: the sum of the artifacts that the one before it left, if any. */
+/** Set for the process that builds: what the one before it left. */
 const builderVariable = 'FLEETSIE_WATCH_BUILDER'
 
-export function builderEnvironment(env: NodeJS.ProcessEnv, artifacts: string): NodeJS.ProcessEnv {
-  return { ...env, [builderVariable]: artifacts }
+export interface Left {
+  /** The sum of its artifacts; nothing before the first build. */
+  artifacts: string
+  /** The command of `--then` was ended with it. */
+  unfinished: boolean
 }
 
-export function artifactsBefore(): string {
-  return process.env[builderVariable] ?? ''
+export function builderEnvironment(env: NodeJS.ProcessEnv, left: Left): NodeJS.ProcessEnv {
+  return { ...env, [builderVariable]: JSON.stringify(left) }
+}
+
+export function leftBefore(): Left {
+  const text = process.env[builderVariable]
+  return text === undefined ? { artifacts: '', unfinished: false } : (JSON.parse(text) as Left)
 }
 
 /** Equal for equal artifacts. */

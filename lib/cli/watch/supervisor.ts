@@ -13,7 +13,7 @@ import { isBelow, type WatchList } from '../../engine/watch/watch-list.ts'
 import { Watcher } from '../../engine/watch/watcher.ts'
 import { FleetsieError } from '../../errors.ts'
 import { type ErrorEvent, errorEvent } from '../error-event.ts'
-import { builderEnvironment, type Order, type Report, sumOf } from './messages.ts'
+import { builderEnvironment, type Left, type Order, type Report, sumOf } from './messages.ts'
 import { Narrator } from './narrator.ts'
 import { codeFolders, standardFolders } from './standard-folders.ts'
 
@@ -52,8 +52,8 @@ class Supervisor {
   private lastId = 0
   /** Builders that found their code edited since the last edit that was heard of. */
   private stale = 0
-  /** The sum of the last artifacts. */
-  private artifacts = ''
+  /** For the next builder. */
+  private readonly left: Left = { artifacts: '', unfinished: false }
   /** This builder has loaded the script. */
   private loaded = false
   /** The script and the command line were good once. */
@@ -137,14 +137,17 @@ class Supervisor {
     }
     const builder = fork(entry, [script, ...args], {
       cwd,
-      env: builderEnvironment(process.env, this.artifacts),
+      env: builderEnvironment(process.env, this.left),
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.builder = builder
     this.loaded = false
     let said = false
     builder.on('message', (report) => {
-      said ||= (report as Report).type === 'unloadable'
+      const { type } = report as Report
+      said ||= type === 'unloadable'
+      // The last that it tells, when the next one is as good as started.
+      if (type === 'unfinished') this.left.unfinished = true
       // In turn: who reads of the end of a build and edits something is heard, because watches are set before.
       this.enqueue(async () => {
         if (this.builder === builder) await this.heed(report as Report)
@@ -178,17 +181,20 @@ class Supervisor {
         this.loaded = true
         this.everLoaded = true
         this.code = report.code
+        this.left.unfinished = false
         return this.look(report.list)
       case 'event':
         return this.narrator.event(report.event)
       case 'done':
-        if (report.artifacts.length > 0) this.artifacts = sumOf(report.artifacts)
+        if (report.artifacts.length > 0) this.left.artifacts = sumOf(report.artifacts)
         return this.narrator.done(report.id, report.result, report.artifacts)
       case 'stale':
         await this.end()
         if (this.stale++ < mostStale) return this.start()
         this.options.emit(errorEvent(new FleetsieError('E_INPUT', 'the code is edited again and again')))
         return this.narrator.done(this.lastId, 'failed', [])
+      case 'unfinished':
+        return
       case 'unloadable':
         return this.refused(report.error)
     }
@@ -213,10 +219,12 @@ class Supervisor {
     const builder = this.builder
     this.builder = undefined
     if (!builder?.pid || builder.exitCode !== null || builder.signalCode !== null) return
-    const exited = once(builder, 'exit')
+    const exited = [once(builder, 'exit')]
+    // What it tells last may be read after that.
+    if (builder.connected) exited.push(once(builder, 'disconnect'))
     if (builder.connected) builder.send({ type: 'end' } satisfies Order, () => {})
     // One that loads the script yet may never hear of it, and has nothing to end.
     if (!this.loaded) builder.kill()
-    await exited
+    await Promise.all(exited)
   }
 }
