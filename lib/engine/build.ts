@@ -161,7 +161,7 @@ export class Build {
     else if (!object && mayLookUp) object = await this.substituted(nodes, node, key, manifest)
     if (!object || check) {
       // Inputs come before the lock: who holds a lock waits for no other, so none can wait in a circle.
-      const inputs = await this.realiseInputs(nodes, node.derivation, manifest)
+      const inputs = await this.realiseInputs(nodes, node.derivation)
       const { sources } = await this.factsOf(nodes, node.derivation)
       const definitionKey = await this.definitionKey(node.derivation)
       const work = { key, definitionKey, manifest, sources, inputs }
@@ -191,12 +191,7 @@ export class Build {
     return found?.object
   }
 
-  private async realiseInputs(
-    nodes: Nodes,
-    derivation: Derivation,
-    manifest: Manifest,
-  ): Promise<Map<Derivation, StoredObject>> {
-    if (manifest['output'] !== undefined) return new Map()
+  private async realiseInputs(nodes: Nodes, derivation: Derivation): Promise<Map<Derivation, StoredObject>> {
     const wanted = inputsOf(derivation).map((input) => input.derivation)
     const objects = await settle(wanted.map((input) => this.realise(nodes, input)))
     return new Map(objects.map((object, index) => [wanted[index]!, object]))

@@ -91,6 +91,18 @@ describe('what runs, and why', () => {
     assert.deepEqual((await r.build(a({ text: '2' }))).lines, ['a cached nothing changed'])
   })
 
+  test('a fixed output that has to be made gets its inputs, which are left alone otherwise', async (t) => {
+    const r = await rig(t)
+    const below = r.stage('below')
+    const fixed = r.stage('fixed', { fixed: 'sha256 2' })
+    const root = () => fixed({ from: [below({ text: '1' })], text: '2' })
+    assert.deepEqual((await r.build(root())).lines, [
+      'below built it was never built before',
+      'fixed built it was never built before',
+    ])
+    assert.deepEqual((await r.build(root())).lines, ['fixed cached nothing changed'])
+  })
+
   test('--no-cache runs all, or the named stage, once', async (t) => {
     const r = await rig(t)
     const a = r.stage('a')
