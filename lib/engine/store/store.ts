@@ -9,6 +9,7 @@ import type { Deployed, Digest, Key, Memo } from '../stage.ts'
 import type { Carrier } from './carried.ts'
 import { lockKey } from './key-locks.ts'
 import { Layout } from './layout.ts'
+import type { Held } from './memo.ts'
 import { Objects } from './objects.ts'
 import type { Parts } from './parts.ts'
 import { Presence } from './presence.ts'
@@ -41,6 +42,7 @@ export class Store {
   readonly #parts: Parts
   readonly #objects: Objects
   readonly #statcache: Statcache
+  #held: Held | undefined
   #closed = false
 
   private constructor(parts: Parts) {
@@ -252,8 +254,9 @@ export class Store {
 
   /** The memo that all stages share. */
   async memo(): Promise<Memo> {
-    const { openMemo } = await import('./memo.ts')
-    return openMemo(this.#parts)
+    const { Held, openMemo } = await import('./memo.ts')
+    this.#held ??= new Held()
+    return openMemo(this.#parts, this.#held)
   }
 
   /** Evicts what no limit, root or live process keeps. */

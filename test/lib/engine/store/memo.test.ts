@@ -141,3 +141,26 @@ test('a full or read-only disk is no failure', { skip: needsRoot }, async (t) =>
   assert.equal(await memo.get('late'), undefined)
   assert.deepEqual(await memo.get('small'), content)
 })
+
+test('a large entry that was read once is found in memory by all memos of a store, until it is put again', async (t) => {
+  const { store } = await openStore(t)
+  const large = Buffer.alloc(1024 * 1024, 7)
+  await (await store.memo()).put('large', large)
+  assert.deepEqual(await (await store.memo()).get('large'), large)
+  for (const file of entries(store)) writeFileSync(file, 'gone bad')
+  assert.deepEqual(await (await store.memo()).get('large'), large)
+  await (await store.memo()).put('large', Buffer.alloc(512 * 1024, 8))
+  assert.deepEqual(await (await store.memo()).get('large'), Buffer.alloc(512 * 1024, 8))
+})
+
+test('what is held in memory has a limit: the entry unused longest is read from the disk again', async (t) => {
+  const { store } = await openStore(t)
+  const memo = await store.memo()
+  for (const name of ['a', 'b', 'c']) {
+    await memo.put(name, Buffer.alloc(20 * 1024 * 1024, name))
+    await memo.get(name)
+  }
+  for (const file of entries(store)) writeFileSync(file, 'gone bad')
+  assert.equal(await memo.get('a'), undefined)
+  assert.deepEqual(await memo.get('c'), Buffer.alloc(20 * 1024 * 1024, 'c'))
+})
