@@ -2,11 +2,12 @@
  * One run of a program, measured from outside: wall clock by us, CPU and memory by the kernel's accounting of the
  * finished child, which GNU time prints. Both sides of a ratio pay for starting `time` (about 1 ms).
  */
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 
 /** A program to measure, and what to do before each run, which is not measured. */
 export interface Subject {
@@ -111,7 +112,13 @@ export async function inTurn(
 
 async function once(subject: Subject, run: number): Promise<Sample> {
   await subject.before?.(run)
+  await settle()
   return measure(subject)
+}
+
+/** Has the disk finish what was written before, so that nobody waits for what another one left. */
+export async function settle(): Promise<void> {
+  await promisify(execFile)('sync')
 }
 
 /** What a reader can type to repeat it, as a shell would take it. */

@@ -41,6 +41,7 @@ const scenarios: readonly Scenario[] = [
 
 interface Options extends ImageOptions {
   runs: number
+  peers: boolean
   svg?: string | true
 }
 
@@ -56,6 +57,7 @@ const program = new Command('npm run bench --')
     positive,
     5,
   )
+  .option('--no-peers', 'an edit beside the shell script alone: spares ten minutes')
   .option('--cache <folder>', 'keep the images that are made there, for the next time')
   .option('--svg [results]', 'measure nothing: draw docs/bench.svg of a results file, by default the newest')
   .addHelpText('after', `\nScenarios:\n${scenarios.map((one) => `  ${one.name}: ${one.about}`).join('\n')}`)
@@ -106,6 +108,7 @@ function benchOf(workplace: Workplace, stock: StockImage, options: Options): Ben
   return {
     workplace,
     runs: options.runs,
+    peers: options.peers,
     stock,
     fiveTimes: (kind) => fiveTimes(workplace, options, kind, stock),
     seed: once(async () => {

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import { besidePeer, type OurRun, ourRun } from '../beside.ts'
 import { imageOf } from '../built.ts'
 import { decompressTo, tools } from '../disk.ts'
-import { measure, repeat, type Sample, type Subject } from '../measure.ts'
+import { measure, repeat, type Sample, type Subject, settle } from '../measure.ts'
 import { debos } from '../peers/debos.ts'
 import { genimage } from '../peers/genimage.ts'
 import { guestfish } from '../peers/guestfish.ts'
@@ -38,9 +38,9 @@ export const edit: Scenario = {
     return [
       besidePeer('edit, by the bin', ours, seed, { goal: { of: 'ratio', atMost: 1 / 150 } }),
       await byWatch(bench, project),
-      ...(await besidePeers(bench, stock, project, ours)),
-      ...peersWithNoWay('edit, by the bin'),
-      await besideBmaptool(bench, ours),
+      ...(bench.peers ? await besidePeers(bench, stock, project, ours) : []),
+      ...(bench.peers ? peersWithNoWay('edit, by the bin') : []),
+      ...(bench.peers ? [await besideBmaptool(bench, ours)] : []),
     ]
   },
 }
@@ -60,6 +60,7 @@ async function byWatch(bench: Bench, { folder, motd, build }: Project): Promise<
     try {
       for (let run = 0; run <= bench.runs; run++) {
         await setTimeout(pause)
+        await settle()
         const sample = await watch.edit(() => writeFile(motd, `watched ${run} times\n`))
         const peak = await watch.peak()
         if (run > 0) samples.push({ ...sample, ...(peak === undefined ? {} : { peak }) })

@@ -9,6 +9,8 @@ export interface Bench {
   workplace: Workplace
   /** How often both sides run. */
   runs: number
+  /** Whether others than the shell script are tried. */
+  peers: boolean
   stock: StockImage
   /** The same on a larger disk, or with more data. Made on first use. */
   fiveTimes(kind: Larger): Promise<StockImage>
