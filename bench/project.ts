@@ -84,3 +84,10 @@ async function writeProject(at: Workplace, name: string, files: Record<string, s
   track(folder)
   return folder
 }
+
+let edits = 0
+/** A text that no build of this bench has seen: what was built before would only be looked up. */
+export function newText(): string {
+  edits++
+  return `edited ${edits} times\n`
+}

@@ -14,7 +14,7 @@ import { peersWithNoWay } from '../peers/none.ts'
 import { limit } from '../peers/peer.ts'
 import { peerNotRun, runPeer, shortReason } from '../peers/run.ts'
 import { vmdb2 } from '../peers/vmdb2.ts'
-import { makeProject, type Project, sameFromNothing } from '../project.ts'
+import { makeProject, newText, type Project, sameFromNothing } from '../project.ts'
 import { compared, type Row } from '../row.ts'
 import type { StockImage } from '../stock.ts'
 import { watching } from '../watching.ts'
@@ -46,7 +46,7 @@ export const edit: Scenario = {
 }
 
 async function byBin({ workplace, runs }: Bench, { build, motd }: Project): Promise<OurRun> {
-  const subject: Subject = { ...build('image'), before: (run) => writeFile(motd, `edited ${run} times\n`) }
+  const subject: Subject = { ...build('image'), before: () => writeFile(motd, newText()) }
   const samples = await repeat(subject, runs)
   return ourRun(subject, samples, await sameFromNothing(workplace, build('image'), samples.at(-1)!))
 }
@@ -61,7 +61,7 @@ async function byWatch(bench: Bench, { folder, motd, build }: Project): Promise<
       for (let run = 0; run <= bench.runs; run++) {
         await setTimeout(pause)
         await settle()
-        const sample = await watch.edit(() => writeFile(motd, `watched ${run} times\n`))
+        const sample = await watch.edit(() => writeFile(motd, newText()))
         const peak = await watch.peak()
         if (run > 0) samples.push({ ...sample, ...(peak === undefined ? {} : { peak }) })
       }

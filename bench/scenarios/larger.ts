@@ -7,7 +7,7 @@ import { ourRun } from '../beside.ts'
 import { type Image, imageOf } from '../built.ts'
 import type { Larger } from '../five-times.ts'
 import { inTurn, measure, repeat, type Sample, type Subject } from '../measure.ts'
-import { makeProject, type Project } from '../project.ts'
+import { makeProject, newText, type Project } from '../project.ts'
 import { compared, figures, type Goal, type Measured } from '../row.ts'
 import { median } from '../statistics.ts'
 import type { Workplace } from '../workplace.ts'
@@ -66,7 +66,7 @@ async function ofKind(bench: Bench, base: Project, kind: Larger): Promise<Measur
 }
 
 function edited({ build, motd }: Project): Subject {
-  return { ...build('image'), before: (run) => writeFile(motd, `edited ${run} times\n`) }
+  return { ...build('image'), before: () => writeFile(motd, newText()) }
 }
 
 /** Milliseconds that nobody can do without who makes a file of that size and knows its sum: medians. */
