@@ -47,7 +47,7 @@ await main(async () => {
   const onlyEndToEnd = args[0] === '--e2e'
   const patterns = onlyEndToEnd ? args.slice(1) : args
   // compile: tests call python3 as well.
-  setUp(['always', 'customize', 'foreign', 'debian', 'sync', 'compile', 'test'])
+  setUp(['always', 'customize', 'foreign', 'debian', 'sync', 'desk', 'boot', 'compile', 'test'])
 
   const matches = (file) => {
     const name = onlyEndToEnd ? basename(file) : file

@@ -40,6 +40,8 @@ const stageOf: Record<Use, string> = {
   customize: 'scripts of `customize`',
   foreign: '`customize` for another architecture',
   debian: 'the `debian` stage and `lock`',
+  desk: 'the verb `mount` without root',
+  boot: 'the verb `boot`',
   sync: '`watch --sync`',
   compile: 'compiling better-sqlite3',
   test: 'the tests',

@@ -6,10 +6,20 @@ import { FleetsieError } from '../errors.ts'
 
 /**
  * always: every build. customize, foreign, debian: only for that stage (foreign: for an image of another architecture).
- * sync: for `watch --sync`.
+ * sync: for `watch --sync`. desk: for `mount` without root. boot: for `boot`.
  * compile: to compile better-sqlite3. test, bench: only to test this program, or to run beside it.
  */
-export type Use = 'always' | 'customize' | 'foreign' | 'debian' | 'sync' | 'compile' | 'test' | 'bench'
+export type Use =
+  | 'always'
+  | 'customize'
+  | 'foreign'
+  | 'debian'
+  | 'sync'
+  | 'desk'
+  | 'boot'
+  | 'compile'
+  | 'test'
+  | 'bench'
 
 export interface Requirement {
   package: string
