@@ -57,7 +57,7 @@ The result is the one of a build from nothing, byte for byte.
 
 The output: \`NAME_fleetsie.img.xz\`, \`.img.bmap\` (bmaptool), \`.spdx.json\` (SPDX 2.3, from the package database in the
 image), \`.sha256sums\`, and an unsigned in-toto statement that names every input by digest; \`sign\` signs and publishes
-them. With the option \`imager\` also \`.imager.json\`, a repository for the Raspberry Pi Imager: it needs the sum of the raw
+them. Beside them \`image.json\`, the sums of the new image's MiBs, by which \`updatesd\` writes what differs. With the option \`imager\` also \`.imager.json\`, a repository for the Raspberry Pi Imager: it needs the sum of the raw
 image, so that each build reads all of that.
 `,
   example: `save({ stock, image, table, layers: [overlay({ from: 'overlays' }), install({ image })], name: 'sample' })`,

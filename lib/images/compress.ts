@@ -9,14 +9,15 @@ import { FleetsieError, inFile } from '../errors.ts'
 import { recordOfBlock } from '../formats/xz/block.ts'
 import type { CheckId } from '../formats/xz/check.ts'
 import { cut, type Piece, type StockIndex, type Touched } from '../formats/xz/cut.ts'
-import { encodeIndex, type IndexRecord } from '../formats/xz/index-field.ts'
-import { streamFooter, streamHeader } from '../formats/xz/stream.ts'
+import { encodeIndex, type IndexRecord, padding } from '../formats/xz/index-field.ts'
+import { streamFooter, streamHeader, streamHeaderSize } from '../formats/xz/stream.ts'
 import { copyBlocks } from './compress/copy-blocks.ts'
 import { type MadeBlocks, makeBlocks } from './compress/make-blocks.ts'
 import { openStock } from './compress/stock.ts'
 import { encoderIdentity } from './encode-pieces.ts'
 import { readerOf } from './feed.ts'
 import { HashedFile } from './hashed-file.ts'
+import type { XzContainer } from './image.ts'
 
 export interface CompressOptions {
   /** The raw image. */
@@ -52,6 +53,8 @@ export interface Compressed {
   /** Blocks taken over from the stock, and blocks made anew or known from before. */
   reused: number
   encoded: number
+  /** Where its blocks are. */
+  xz: XzContainer
 }
 
 const crc64: CheckId = 4
@@ -95,7 +98,8 @@ export async function compressImage(options: CompressOptions): Promise<Compresse
     await out.write(index)
     await out.write(streamFooter(check, index.length))
     const reused = pieces.filter((piece) => piece.kind === 'copy').length
-    return { ...(await out.finish()), reused, encoded: pieces.length - reused }
+    const xz = { check, streams: 1, blocks: placed(records) }
+    return { ...(await out.finish()), reused, encoded: pieces.length - reused, xz }
   } finally {
     await made?.end()
     await Promise.all([raw.close(), stockFile?.close(), out.close()])
@@ -120,6 +124,15 @@ function* inGroups(pieces: readonly Piece[], stock: StockIndex | undefined): Gen
     }
   }
   if (group.length > 0) yield group
+}
+
+function placed(records: readonly IndexRecord[]): XzContainer['blocks'] {
+  let offset = streamHeaderSize
+  return records.map(({ unpadded, uncompressed }) => {
+    const block = { offset, unpadded, uncompressed, stream: 0 }
+    offset += unpadded + padding(unpadded)
+    return block
+  })
 }
 
 function closing(...files: (FileHandle | undefined)[]): (error: unknown) => Promise<never> {

@@ -1,7 +1,7 @@
 /**
  * `save` after an edit gives the bytes of `save` from nothing, and these decode to the image that the layers make of
- * the stock: over random images, containers, layers and edits. FLEETSIE_INCREMENTAL=17 repeats one lineage of edits,
- * FLEETSIE_INCREMENTAL=100-159 tries others than the usual ones.
+ * the stock, of which the manifest tells: over random images, containers, layers and edits. FLEETSIE_INCREMENTAL=17
+ * repeats one lineage of edits, FLEETSIE_INCREMENTAL=100-159 tries others than the usual ones.
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { removeTree } from '../../lib/engine/store/remove.ts'
 import { Store } from '../../lib/engine/store/store.ts'
-import { differenceAsImage, Lineage, type Outcome } from '../helpers/lineage.ts'
+import { differenceAsImage, faultOfManifest, Lineage, type Outcome } from '../helpers/lineage.ts'
 import { needs } from '../helpers/needs.ts'
 import type { Random } from '../helpers/random.ts'
 import { edited, type Release, writeSets } from '../helpers/random-layers.ts'
@@ -93,7 +93,8 @@ async function compare(
     }
     const image = await book()
     const packed = quick.files.get('random_fleetsie.img.xz')!
-    return await differenceAsImage(packed, image, join(tmp, 'decoded'))
+    const fault = await faultOfManifest(quick.files.get('image.json')!, packed, image)
+    return fault ?? (await differenceAsImage(packed, image, join(tmp, 'decoded')))
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error)
   } finally {

@@ -1,17 +1,19 @@
 /** One random stock image, saved again and again: after each edit with what was kept, from nothing, and by the book. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import { runner } from '../../lib/engine/process.ts'
 import type { Input } from '../../lib/engine/stage.ts'
 import { removeTree } from '../../lib/engine/store/remove.ts'
 import type { Store } from '../../lib/engine/store/store.ts'
 import { FleetsieError } from '../../lib/errors.ts'
+import { readFileIndex } from '../../lib/formats/xz/file-index.ts'
 import { applyLayers } from '../../lib/images/apply.ts'
+import { chunkDigests } from '../../lib/images/chunk-digests.ts'
 import { decompressImage } from '../../lib/images/decompress.ts'
-import { diskName } from '../../lib/images/image.ts'
+import { chunkSize, diskName, type ImageManifest } from '../../lib/images/image.ts'
 import { maxImageSize } from '../../lib/images/limits.ts'
 import { readPartitionTable, writeTable } from '../../lib/images/partitions.ts'
 import { growImage, grownSize } from '../../lib/images/save/grow.ts'
@@ -153,6 +155,24 @@ export class Lineage {
         .digest('hex'),
     )
   }
+}
+
+/** What the manifest `text` of the .img.xz `packed` says of the raw file `image` that is not so, in words. */
+export async function faultOfManifest(
+  text: Buffer,
+  packed: Buffer,
+  image: string,
+): Promise<string | undefined> {
+  const { size, chunks, container, xz }: ImageManifest = JSON.parse(text.toString())
+  if (size !== statSync(image).size) return `image.json says ${size} bytes`
+  const digests = await chunkDigests(image, [...Array(Math.ceil(size / chunkSize)).keys()])
+  const wrong = digests.findIndex(([chunk, sha256]) => chunks[chunk] !== sha256)
+  if (wrong >= 0 || chunks.length !== digests.length) return `image.json is wrong of chunk ${wrong}`
+  if (container.sha256 !== createHash('sha256').update(packed).digest('hex'))
+    return 'image.json is of another file'
+  const index = await readFileIndex(async (at, length) => packed.subarray(at, at + length), packed.length)
+  const same = isDeepStrictEqual(xz, { check: index.streams[0]!.check, streams: 1, blocks: index.blocks })
+  return same ? undefined : 'image.json has other blocks than the index of the .xz'
 }
 
 /** What differs between the image that `xz` decodes of `bytes` and the file `image`, in words. `folder` is empty. */

@@ -1,4 +1,4 @@
-/** The sums of a block map's ranges, computed only where their content is new. */
+/** The sums of an image's ranges, computed only where their content is new. */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import { type BlockRange, bmapBlockSize, type HashedRange } from '../../formats/bmap.ts'
@@ -19,7 +19,7 @@ export type KeptSum = [first: number, last: number, changed: string, sha256: str
 /** Of images that all begin as one: what a range holds is told by its place and by what was changed there. */
 export class RangeSums {
   readonly #known = new Map<string, string>()
-  #kept: KeptSum[] = []
+  readonly #kept: KeptSum[] = []
   #learning: Promise<unknown> | undefined
 
   constructor(kept: readonly KeptSum[]) {
@@ -46,11 +46,12 @@ export class RangeSums {
     signal: AbortSignal,
   ): Promise<HashedRange[]> {
     await this.#learning
-    this.#kept = await this.#hash(image, ranges, changed, signal)
-    return this.#kept.map(([first, last, , sha256]) => ({ first, last, sha256 }))
+    const sums = await this.#hash(image, ranges, changed, signal)
+    this.#kept.push(...sums)
+    return sums.map(([first, last, , sha256]) => ({ first, last, sha256 }))
   }
 
-  /** What `of` answered, for the next run. */
+  /** All that `of` answered, for the next run. */
   get kept(): readonly KeptSum[] {
     return this.#kept
   }

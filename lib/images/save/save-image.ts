@@ -12,7 +12,7 @@ import { beside } from '../beside.ts'
 import { type Compressed, compressImage } from '../compress.ts'
 import { fetchedFile } from '../fetched-file.ts'
 import { sha256OfFile } from '../hash-file.ts'
-import { diskName, type ImageManifest, readManifest } from '../image.ts'
+import { chunkSize, diskName, type ImageManifest, readManifest, writeManifest } from '../image.ts'
 import { readTable } from '../partitions.ts'
 import { releaseDependencies } from './dependencies.ts'
 import { readDistribution } from './distribution.ts'
@@ -66,24 +66,34 @@ interface Work extends SaveOptions {
   changes: Change[]
 }
 
-/** Edits, and while the image is compressed all else that has to be known of it. Image and block map are written then. */
+/** Edits, and while the image is compressed all else that has to be known of it. All but the artifacts' texts is written then. */
 async function write(context: Context, work: Work): Promise<Release> {
   const { working, changes, epoch, imager } = work
   const { disk, table } = working
   const changed = await editImage(context, working, changes, epoch)
   const stem = `${work.name}_fleetsie`
-  const [image, bmap, distribution, whole, dependencies] = await beside(context.signal, [
+  const [image, bmap, chunks, distribution, whole, dependencies] = await beside(context.signal, [
     (signal) => compress(context, work, signal),
     async (signal) => {
       const ranges = await mappedRanges(disk, table)
       return writeBmap(table.size, await working.sums.of(disk, ranges, changed, signal))
     },
+    (signal) => working.chunks(signal),
     () => readDistribution(disk, table),
     async (signal) => (imager === undefined ? undefined : await sha256OfFile(disk, { signal })),
     () => releaseDependencies(work.image, work.stock, layerFiles(changes)),
     (signal) => checkEdit(context, working, changes, signal),
   ])
   await writeFile(join(context.out, stem + artifactSuffixes.bmap), bmap)
+  const container = { kind: 'xz', sha256: image.sha256 } as const
+  await writeManifest(context.out, {
+    format: 1,
+    size: table.size,
+    chunkSize,
+    chunks,
+    container,
+    xz: image.xz,
+  })
   return {
     stem,
     image: { sha256: image.sha256, size: image.size },

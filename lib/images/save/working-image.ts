@@ -1,10 +1,12 @@
 /** The raw image that `save` edits and puts back to its beginning, so that an edit costs what it touches. */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { bmapBlockSize } from '../../formats/bmap.ts'
 import { touchedGrain } from '../../formats/xz/cut.ts'
 import type { ByteRange } from '../byte-ranges.ts'
+import { chunksOf } from '../chunk-digests.ts'
 import { differingPieces } from '../differing-pieces.ts'
-import { diskName, type ImageManifest } from '../image.ts'
+import { chunkSize, diskName, type ImageManifest } from '../image.ts'
 import type { PartitionTable } from '../partitions.ts'
 import { putBack } from './put-back.ts'
 import { type ChangedPiece, RangeSums } from './range-sums.ts'
@@ -75,15 +77,28 @@ export class WorkingImage {
     }
   }
 
+  /** sha256 of each chunk as the edit left it, null for zeros. Where nothing was changed, nothing is read. */
+  async chunks(signal: AbortSignal): Promise<(string | null)[]> {
+    const { size } = this.table
+    const count = Math.ceil(size / chunkSize)
+    const chunks = [...Array(count).keys()].map(this.#chunkAtFirst())
+    const changed = chunksOf(this.#changed.map(({ index }) => index))
+    const blocks = chunkSize / bmapBlockSize
+    const ranges = changed.map((chunk) => ({ first: chunk * blocks, last: (chunk + 1) * blocks - 1 }))
+    const sums = await this.sums.of(this.disk, ranges, this.#changed, signal)
+    const zeros = zerosDigest(chunkSize)
+    const lastZeros = zerosDigest(size - (count - 1) * chunkSize)
+    for (const [i, chunk] of changed.entries()) {
+      const { sha256 } = sums[i]!
+      chunks[chunk] = sha256 === (chunk === count - 1 ? lastZeros : zeros) ? null : sha256
+    }
+    return chunks
+  }
+
   /** Puts back what was changed and notes what the next run can use. */
   async end(): Promise<void> {
-    const grown = new Map(this.#grown.chunks)
-    const chunkSum = (chunk: number): string | null => {
-      const own = grown.get(chunk)
-      return own === undefined ? (this.#place.manifest.chunks[chunk] ?? null) : own
-    }
     const indices = this.#changed.map(({ index }) => index)
-    await putBack(this.disk, this.base, indices, chunkSum)
+    await putBack(this.disk, this.base, indices, this.#chunkAtFirst())
     const files = this.base === this.#place.stock ? [diskName] : [diskName, baseName]
     await writeState(this.#place.folder, files, {
       sound: [...this.sound].sort((a, b) => a - b),
@@ -91,4 +106,17 @@ export class WorkingImage {
       grown: this.#grown,
     })
   }
+  /** What a chunk holds before any edit. */
+  #chunkAtFirst(): (chunk: number) => string | null {
+    const grown = new Map(this.#grown.chunks)
+    const { chunks } = this.#place.manifest
+    return (chunk) => {
+      const own = grown.get(chunk)
+      return own === undefined ? (chunks[chunk] ?? null) : own
+    }
+  }
+}
+
+function zerosDigest(length: number): string {
+  return createHash('sha256').update(Buffer.alloc(length)).digest('hex')
 }

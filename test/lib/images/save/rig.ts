@@ -40,6 +40,7 @@ export interface Seen {
   changed: number[]
   touched: (offset: number, length: number) => boolean
   ranges: (BlockRange & { sha256: string })[]
+  chunks: (string | null)[]
   disk: Buffer
   notes: readonly string[]
 }
@@ -194,11 +195,13 @@ export class SaveRig {
           changed,
           context.signal,
         )
+        const chunks = await image.chunks(context.signal)
         await also?.(image)
         return {
           changed: changed.map(({ index }) => index),
           touched: await image.touched(context.signal),
           ranges,
+          chunks,
           disk: await readFile(image.disk),
           notes: context.record.notes,
         }

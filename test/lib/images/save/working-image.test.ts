@@ -56,6 +56,14 @@ function assertTold(seen: Seen, stock: Buffer, base: Buffer): void {
     const bytes = seen.disk.subarray(first * 4096, (last + 1) * 4096)
     assert.equal(createHash('sha256').update(bytes).digest('hex'), sha256, `blocks ${first} to ${last}`)
   }
+  assert.deepEqual(seen.chunks, chunksOfBytes(seen.disk))
+}
+
+function chunksOfBytes(disk: Buffer): (string | null)[] {
+  return Array.from({ length: Math.ceil(disk.length / MiB) }, (_, chunk) => {
+    const bytes = disk.subarray(chunk * MiB, (chunk + 1) * MiB)
+    return bytes.every((byte) => byte === 0) ? null : createHash('sha256').update(bytes).digest('hex')
+  })
 }
 
 for (const [title, grow] of [
