@@ -28,20 +28,27 @@ export function readPartitionTable(
   diskPath: string,
   warn: (line: string) => void = () => {},
 ): Promise<PartitionTable> {
-  return withDisk(diskPath, 'r', async ({ read, size }) => {
-    const table = await tableOrWhole(read, size)
-    if (table.kind === 'gpt') table.warnings.forEach(warn)
-    const partitions: PartitionInfo[] = []
-    for (const place of table.kind === 'mbr' ? mbrPlaces(table) : gptPlaces(table)) {
-      const found = isContainer(table, place)
-        ? { filesystem: null, label: null, uuid: null }
-        : await identifyFilesystem(windowOf(read, place.offset, place.size), (line) =>
-            warn(`partition ${place.number} ${line}`),
-          )
-      partitions.push({ ...place, ...found })
-    }
-    return { format: 1, table: table.kind, sectorSize, diskId: table.diskId, size, partitions }
-  })
+  return withDisk(diskPath, 'r', ({ read, size }) => readPartitions(read, size, warn))
+}
+
+/** As readPartitionTable, of a disk of `size` bytes that need not be a file. */
+export async function readPartitions(
+  read: ReadAt,
+  size: number,
+  warn: (line: string) => void = () => {},
+): Promise<PartitionTable> {
+  const table = await tableOrWhole(read, size)
+  if (table.kind === 'gpt') table.warnings.forEach(warn)
+  const partitions: PartitionInfo[] = []
+  for (const place of table.kind === 'mbr' ? mbrPlaces(table) : gptPlaces(table)) {
+    const found = isContainer(table, place)
+      ? { filesystem: null, label: null, uuid: null }
+      : await identifyFilesystem(windowOf(read, place.offset, place.size), (line) =>
+          warn(`partition ${place.number} ${line}`),
+        )
+    partitions.push({ ...place, ...found })
+  }
+  return { format: 1, table: table.kind, sectorSize, diskId: table.diskId, size, partitions }
 }
 
 /** As readDiskTable; an image of a single filesystem is refused by what it is. */
