@@ -5,6 +5,7 @@
  */
 import { FleetsieError, toFleetsieError } from '../errors.ts'
 import type { BuildOptions } from './build-options.ts'
+import { BuildRecorder } from './build-recorder.ts'
 import { because } from './explain.ts'
 import { inputsOf } from './graph.ts'
 import { collectFacts, type Facts, fixedOutput, keyOf, withInputs } from './key.ts'
@@ -31,6 +32,7 @@ interface Progress {
 export class Build {
   readonly options: BuildOptions
   readonly pools: Pools
+  private readonly recorder = new BuildRecorder()
   private readonly facts = new Map<Derivation, Promise<Facts>>()
   private readonly definitionKeys = new Map<Derivation, Promise<Key>>()
   private readonly progress = new Map<Nodes, Progress>()
@@ -41,7 +43,7 @@ export class Build {
   private failure: FleetsieError | undefined
 
   constructor(options: BuildOptions) {
-    this.options = options
+    this.options = { ...options, emit: this.recorder.listening(options.emit) }
     this.pools = new Pools(options.jobs)
   }
 
@@ -58,9 +60,21 @@ export class Build {
     return this.options.store.previousRun(this.targetId(node.target), node.name)
   }
 
-  /** To be called at the end of a target: tells of results that nobody needed. */
-  tellUnneeded(nodes: Nodes): void {
+  /** To be called at the end of a target: tells of results that nobody needed, and records the build. */
+  end(target: string, nodes: Nodes): void {
     for (const tell of this.progressOf(nodes).unneeded.values()) tell()
+    const { store, emit } = this.options
+    const record = this.recorder.of(target)
+    try {
+      if (record) store.recordBuild(this.targetId(target), record)
+    } catch (error) {
+      // Called whether or not the build failed, whose error says more.
+      emit({
+        type: 'warning',
+        target,
+        message: `this build was not recorded: ${toFleetsieError(error).message}`,
+      })
+    }
   }
 
   private progressOf(nodes: Nodes): Progress {

@@ -26,7 +26,7 @@ export async function buildTarget(
     if (end === root) store.setRoot(build.targetId(name), [object.digest], cwd)
     return await listArtifacts(store, object.path)
   } finally {
-    build.tellUnneeded(nodes)
+    build.end(name, nodes)
   }
 }
 

@@ -127,7 +127,7 @@ export class Layout {
         hint: `move ${this.folder} away; what it held is built again`,
       })
     }
-    if (Number(text) > storeVersion) throw newerStore(file, Number(text))
+    if (Number(text) > storeVersion) throw newerStore(file, Number(text), storeVersion)
     return true
   }
 

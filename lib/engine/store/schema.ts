@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { FleetsieError } from '../../errors.ts'
 import type { Layout } from './layout.ts'
 import { Sql, type Sqlite, sqliteError } from './sqlite.ts'
-import { newerStore, storeVersion } from './version.ts'
+import { databaseVersion, newerStore } from './version.ts'
 
 // traces and definitions outlive their objects: the digest that a key led to goes on naming the keys above it, so
 // what was evicted is made again only when something needs the bytes.
@@ -53,6 +53,14 @@ CREATE TABLE statcache (path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, sha256
 CREATE TABLE tools (sha256 TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID;
 `
 
+// What version 2 added.
+const builds = `
+CREATE TABLE builds (
+  id INTEGER PRIMARY KEY, target TEXT NOT NULL, at INTEGER NOT NULL, ms INTEGER NOT NULL, stages TEXT NOT NULL
+);
+CREATE INDEX builds_target ON builds (target, id);
+`
+
 const busyMs = 60_000
 
 export function openDatabase(sqlite: Sqlite, layout: Layout, readOnly: boolean): Sql {
@@ -100,14 +108,14 @@ function useWal(sql: Sql): void {
 
 function migrate(sql: Sql, file: string): void {
   const current = (): number => sql.pragma('user_version') as number
-  if (current() === storeVersion) return
+  if (current() === databaseVersion) return
   sql.transaction(() => {
     const version = current()
-    if (version > storeVersion) throw newerStore(file, version)
-    if (version === 0) {
-      sql.exec(tables)
-      sql.pragma(`user_version = ${storeVersion}`)
-    }
+    if (version > databaseVersion) throw newerStore(file, version, databaseVersion)
+    if (version === databaseVersion) return
+    if (version === 0) sql.exec(tables)
+    sql.exec(builds)
+    sql.pragma(`user_version = ${databaseVersion}`)
   })
 }
 
@@ -126,6 +134,6 @@ function openReading(sqlite: Sqlite, file: string): Sql {
     sql = new Sql(new sqlite(copy), file)
   }
   const version = sql.pragma('user_version') as number
-  if (version > storeVersion) throw newerStore(file, version)
+  if (version > databaseVersion) throw newerStore(file, version, databaseVersion)
   return sql
 }

@@ -6,6 +6,7 @@
 import { FleetsieError } from '../../errors.ts'
 import type { Manifest } from '../manifest.ts'
 import type { Deployed, Digest, Key, Memo } from '../stage.ts'
+import * as builds from './builds.ts'
 import type { Carrier } from './carried.ts'
 import { lockKey } from './key-locks.ts'
 import { Layout } from './layout.ts'
@@ -25,6 +26,7 @@ import type {
   GcReport,
   KeyLock,
   PublishRequest,
+  RecordedBuild,
   RecordedRun,
   Root,
   StoredObject,
@@ -192,6 +194,16 @@ export class Store {
   /** The runs kept, latest first. */
   runs(target: string, stage: string): RecordedRun[] {
     return records.findRuns(this.#parts, target, stage)
+  }
+
+  /** Remembers when the stages of a target ran; the last 50 builds are kept. `target` as Build.targetId says. */
+  recordBuild(target: string, build: RecordedBuild): void {
+    if (!this.#parts.readOnly) builds.recordBuild(this.#parts, target, build)
+  }
+
+  /** The builds kept, latest first. */
+  builds(target: string): RecordedBuild[] {
+    return builds.findBuilds(this.#parts, target)
   }
 
   /** Why the result of a key is no longer here. */

@@ -1,5 +1,5 @@
 /** The words of the store's interface. */
-import type { Emit } from '../events.ts'
+import type { Emit, StageAction } from '../events.ts'
 import type { Manifest } from '../manifest.ts'
 import type { Deployed, Digest, FileDigest, Input, Key } from '../stage.ts'
 
@@ -66,6 +66,26 @@ export interface RecordedRun {
   key: Key
   manifest: Manifest
   at: number
+}
+
+/** One stage of a recorded build. */
+export interface RecordedStage {
+  stage: string
+  action: StageAction | 'failed'
+  /** Why it ran or did not; of one that failed, the error's first line. */
+  because: string
+  /** Milliseconds from the start of the build. */
+  start: number
+  ms: number
+}
+
+/** One build of a target. A stage that a failure or the user kept from running is not there. */
+export interface RecordedBuild {
+  /** Milliseconds since 1970. */
+  at: number
+  ms: number
+  /** In the order in which they ended. */
+  stages: RecordedStage[]
 }
 
 /** Why a result that was here is gone. */
