@@ -1,6 +1,8 @@
 /** The verbs about this machine and what it can get. */
-import type { Command } from 'commander'
+import { Argument, type Command, Option } from 'commander'
+import { FleetsieError } from '../../errors.ts'
 import type { Session } from '../session.ts'
+import type { Shell, WordList } from '../verbs/completion.ts'
 import { verb } from './verb.ts'
 
 export function machineCommands(root: Command, session: Session): void {
@@ -19,4 +21,26 @@ export function machineCommands(root: Command, session: Session): void {
     'say what is missing on this machine, and the command that installs it',
     'doctor',
   ).action(async (options) => (await import('../verbs/doctor.ts')).doctor(session, options))
+
+  root
+    .command('completion')
+    .description('print the script that completes command lines: bash, zsh, fish')
+    .addArgument(new Argument('[shell]', 'the shell').choices(['bash', 'zsh', 'fish']))
+    .addOption(new Option('--list <words>').choices(['targets', 'stages', 'disks']).hideHelp())
+    .addHelpText('after', completionHelp)
+    .action(async (shell: Shell | undefined, options: { list?: WordList }) => {
+      const verbs = await import('../verbs/completion.ts')
+      if (options.list) return verbs.wordList(session, options.list)
+      if (shell) return verbs.completion(session, shell, root)
+      throw new FleetsieError('E_USAGE', 'which shell? bash, zsh or fish', {
+        hint: 'fleetsie completion bash',
+      })
+    })
 }
+
+const completionHelp = `
+Examples:
+  $ fleetsie completion bash >~/.local/share/bash-completion/completions/fleetsie
+  $ fleetsie completion zsh >~/.zfunc/_fleetsie        # with fpath+=~/.zfunc before compinit in ~/.zshrc
+  $ fleetsie completion fish >~/.config/fish/completions/fleetsie.fish
+For the current shell alone: source <(fleetsie completion bash)`
