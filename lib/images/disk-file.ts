@@ -1,8 +1,9 @@
-/** A disk image as a file: reads at byte offsets for lib/formats. */
+/** A disk image, in a file or on a block device: reads at byte offsets for lib/formats. */
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
-import { FleetsieError, inFile } from '../errors.ts'
+import { inFile } from '../errors.ts'
 import type { ReadAt } from '../formats/random-access.ts'
+import { sizeOf } from './device-size.ts'
 
 export interface DiskFile {
   handle: FileHandle
@@ -20,11 +21,9 @@ export function withDisk<T>(
   return inFile(path, async () => {
     const handle = await open(path, flags)
     try {
-      const stats = await handle.stat()
-      if (!stats.isFile()) throw new FleetsieError('E_INPUT', 'not a regular file')
       return await work({
         handle,
-        size: stats.size,
+        size: sizeOf(await handle.stat()),
         read: (offset, length) => readAt(handle, offset, length),
       })
     } finally {

@@ -1,6 +1,7 @@
-/** A partition as a range of an open disk image: bounded reads, no mount. */
+/** A partition as a range of an open disk image or block device: bounded reads, no mount. */
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { FleetsieError } from '../errors.ts'
+import { sizeOf } from './device-size.ts'
 
 /** The part of a partition's description that is needed to find its bytes. */
 export interface Place {
@@ -19,7 +20,7 @@ export class Window {
     this.fd = openSync(disk, mode)
     this.disk = disk
     this.offset = place.offset
-    this.size = Math.min(place.size, fstatSync(this.fd).size - place.offset)
+    this.size = Math.min(place.size, sizeOf(fstatSync(this.fd)) - place.offset)
   }
 
   /** Exactly `length` bytes. E_DAMAGED: the filesystem points outside its partition. */
