@@ -50,10 +50,16 @@ export async function deployReason(
   const { store, cwd } = build.options
   if (!build.mayLookUp(node.derivation)) return '--no-cache'
   const last = store.deployment(deploymentId(build, node))
-  if (last?.key === key) return firstChanged(build, last.files)
+  if (last?.key === key) return (await firstChanged(build, last.files)) ?? unseen(node)
   // The store knows it from another folder.
   if (last === undefined && store.manifest(key)) return `it was never applied in ${cwd}`
   return because(build.previousRun(node)?.manifest, manifest, inputNames(nodes, node.derivation))
+}
+
+/** What lies nowhere where a file's digest would tell. */
+function unseen({ derivation: { stage } }: Node): string | undefined {
+  if (stage.kind !== 'deploy' || !stage.always) return undefined
+  return 'what it writes can change unseen'
 }
 
 function deploymentId(build: Build, node: Node): string {

@@ -136,6 +136,8 @@ export interface DeployStage<S extends OptionsSchema = OptionsSchema> extends Co
   kind: 'deploy'
   /** Public facts about secrets that decide the result, a certificate's fingerprint for one. Part of the key. */
   identity?(options: v.InferOutput<S>, host: SourceHost): Promise<string>
+  /** What it makes can change unseen, a card for one: it is applied each time, and finds out itself what differs. */
+  always?: boolean
   /** Makes what lies outside the store equal to the inputs, and says which files it answers for. Applied twice, it changes nothing. */
   apply(context: DeployContext<v.InferOutput<S>>): Promise<Deployed[]>
 }

@@ -46,6 +46,7 @@ interface Wish {
   /** In place of writing `text` and the inputs' texts into the file `text`. */
   run?: (context: Context) => Promise<void>
   identity?: () => string
+  always?: boolean
   apply?: (context: DeployContext<Options>) => Promise<Deployed[]>
 }
 
@@ -87,6 +88,7 @@ export class Rig {
       ? stage({
           ...common,
           kind: 'deploy',
+          ...(wish.always ? { always: true } : {}),
           identity: async () => wish.identity?.() ?? '',
           apply: async (context) => {
             counted.runs++

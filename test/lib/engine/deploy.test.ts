@@ -43,6 +43,16 @@ test('what is deployed is applied once, then left alone', async (t) => {
   assert.equal(put.runs, 1)
 })
 
+test('what can change unseen is applied each time', async (t) => {
+  const r = await rig(t)
+  const put = r.stage('put', { always: true, apply: async () => [] })
+  const root = () => put({ from: [r.stage('a')({ text: 'x' })] })
+  await r.build(root())
+  const { lines } = await r.build(root())
+  assert.deepEqual(lines, ['a cached nothing changed', 'put applied what it writes can change unseen'])
+  assert.equal(put.runs, 2)
+})
+
 test('with nothing to do nothing is written into the store, but for the time after some hours', async (t) => {
   const r = await rig(t)
   const root = deployStage(r)({ from: [r.stage('a')({ text: 'x' })] })
