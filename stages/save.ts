@@ -15,6 +15,15 @@ const options = v.strictObject({
     v.regex(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$/, 'takes letters, digits and ._+- only'),
     v.description('the artifacts are called NAME_fleetsie.img.xz and so on'),
   ),
+  stem: v.pipe(
+    v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$/, 'takes letters, digits and ._+- only'),
+      ),
+    ),
+    v.description('what the artifacts are called in place of NAME_fleetsie'),
+  ),
   grow: v.pipe(
     v.optional(v.pipe(v.string(), v.regex(/^\+?\d+[KMG]?$/, 'takes a size such as 4G, or +512M'))),
     v.description('size of the image, or by how much it grows; the last partition takes the room'),

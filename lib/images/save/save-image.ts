@@ -30,6 +30,7 @@ export interface SaveOptions {
   stock?: Input | undefined
   layers: readonly Input[]
   name: string
+  stem?: string | undefined
   grow?: string | undefined
   imager?: ShownByImager
 }
@@ -71,7 +72,7 @@ async function write(context: Context, work: Work): Promise<Release> {
   const { working, changes, epoch, imager } = work
   const { disk, table } = working
   const changed = await editImage(context, working, changes, epoch)
-  const stem = `${work.name}_fleetsie`
+  const stem = stemOf(work)
   const [image, bmap, chunks, distribution, whole, dependencies] = await beside(context.signal, [
     (signal) => compress(context, work, signal),
     async (signal) => {
@@ -110,7 +111,7 @@ async function write(context: Context, work: Work): Promise<Release> {
 async function compress(context: Context, work: Work, signal: AbortSignal): Promise<Compressed> {
   const { stockFile, working } = work
   const { chunks, container, xz } = work.manifest
-  const name = `${work.name}_fleetsie${artifactSuffixes.image}`
+  const name = stemOf(work) + artifactSuffixes.image
   const compressed = await compressImage({
     raw: working.disk,
     size: working.table.size,
@@ -127,6 +128,10 @@ async function compress(context: Context, work: Work, signal: AbortSignal): Prom
   })
   context.declare(name, { sha256: compressed.sha256 })
   return compressed
+}
+
+function stemOf({ name, stem }: SaveOptions): string {
+  return stem ?? `${name}_fleetsie`
 }
 
 /** Blocks are taken over by their place: those of another file could fit in size, and be of another image. */
@@ -146,9 +151,10 @@ function layerFiles(changes: readonly Change[]): { name: string; path: string }[
 }
 
 /** What the user chose, for the provenance: options by name, and SOURCE_DATE_EPOCH when it was set. */
-function parametersOf({ name, grow, imager }: SaveOptions, epoch: number | undefined): JsonObject {
+function parametersOf({ name, stem, grow, imager }: SaveOptions, epoch: number | undefined): JsonObject {
   return {
     name,
+    ...(stem === undefined ? {} : { stem }),
     ...(grow === undefined ? {} : { grow }),
     ...(imager === undefined ? {} : { imager: { ...imager } as JsonObject }),
     ...(epoch === undefined ? {} : { SOURCE_DATE_EPOCH: epoch }),
