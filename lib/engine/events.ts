@@ -5,6 +5,44 @@ export type StageAction = 'built' | 'cached' | 'substituted' | 'applied' | 'unch
 
 export type WatchResult = 'built' | 'same' | 'unchanged' | 'failed'
 
+/** Where the writing of a card stands. */
+export interface CardProgress {
+  card: string
+  /** comparing, writing, verifying; a stage of the user's own may have others. */
+  phase: string
+  /** Bytes of this phase. */
+  done: number
+  total: number
+  /** Bytes a second, of late. */
+  rate: number
+  /** Milliseconds until this phase ends; left out while nobody can tell. */
+  left?: number
+  /** What the others wait for: reading, decoding, writing or verifying. */
+  slowest: string
+}
+
+/** What was done to a card. Sizes in bytes. */
+export interface CardReport {
+  card: string
+  /** How what differs was found: receipt, compared, full; files: it was updated file by file. */
+  how: string
+  /** An interrupted write was gone on with. */
+  resumed: boolean
+  bytesCompared: number
+  bytesWritten: number
+  bytesVerified: number
+  /** What the image has and the card had already. */
+  bytesSaved: number
+  /** What was believed from the receipt and read nevertheless. */
+  sampled: number
+  /** Milliseconds: of all, and of each phase. */
+  ms: number
+  phases: Record<string, number>
+  slowest: string
+  /** Where it was updated file by file. */
+  files?: { added: number; changed: number; removed: number; kept: number }
+}
+
 /** One file that a target made outside the store. */
 export interface Artifact {
   path: string
@@ -38,6 +76,12 @@ export type BuildEvent =
    * other bytes than before. same: stages ran, and made the same. unchanged: nothing that a stage reads had changed.
    */
   | { type: 'ready'; result: WatchResult; ms: number; artifacts: Artifact[] }
+  /** updatesd: one of these for each card and moment. */
+  | ({ type: 'card-progress' } & CardProgress)
+  /** updatesd: a card is written and verified, and may be taken out. */
+  | ({ type: 'card' } & CardReport)
+  /** updatesd: a card failed; the others go on. */
+  | { type: 'card-failed'; card: string; code: ErrorCode; message: string; hint?: string }
   /** A line that a command of the user's printed. */
   | { type: 'output'; stream: 'stdout' | 'stderr'; text: string }
   /** A fact that a verb other than build prints: a line of its answer. */

@@ -6,7 +6,7 @@ export function jsonRenderer(stdout: NodeJS.WritableStream, now = () => performa
   const isDue = due(now)
   return {
     emit: (event) => {
-      if (event.type === 'progress' && !isDue(event)) return
+      if (!isDue(event)) return
       stdout.write(`${JSON.stringify(event)}\n`)
     },
     close: () => {},

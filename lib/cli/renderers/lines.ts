@@ -2,6 +2,7 @@
 import { relative } from 'node:path'
 import type { BuildEvent } from '../../engine/events.ts'
 import { formatBytes, formatDuration } from '../format.ts'
+import { cardReport } from './card-lines.ts'
 
 /** Where a line belongs: answers and results go to stdout, remarks and errors to stderr. */
 export interface Line {
@@ -15,6 +16,7 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
   switch (event.type) {
     case 'start':
     case 'progress':
+    case 'card-progress':
       return []
     case 'stage':
       return [out(stageLine(where(event.target, event.stage), event.action, event.ms, event.because))]
@@ -41,6 +43,10 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
       return [out(`edited       ${editedFiles(event.paths, event.more)}`)]
     case 'ready':
       return readyLines(event)
+    case 'card':
+      return cardReport(event).map(out)
+    case 'card-failed':
+      return [err(`${event.card.padEnd(12)} failed: ${firstLine(event.message)}`)]
     case 'output':
       return [{ text: harmless(event.text), stream: event.stream }]
     case 'answer':

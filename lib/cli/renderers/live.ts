@@ -1,8 +1,10 @@
 /** The live view of a terminal: results scroll by, running stages stand below with rate and time left. */
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
-import type { BuildEvent, StageAction } from '../../engine/events.ts'
+import type { BuildEvent, CardProgress, StageAction } from '../../engine/events.ts'
 import { formatBytes, formatDuration } from '../format.ts'
+import { bar } from './bar.ts'
+import { cardRow } from './card-lines.ts'
 import { linesOf } from './lines.ts'
 import type { Renderer } from './renderer.ts'
 
@@ -17,7 +19,6 @@ interface Running {
 
 const waiting = 'watching     (Ctrl-C ends)'
 const frameMs = 100
-const barWidth = 20
 const colours: Record<StageAction, 'green' | 'cyan' | 'dim'> = {
   built: 'green',
   applied: 'green',
@@ -34,16 +35,23 @@ interface Streams {
 export function liveRenderer(streams: Streams, multi: boolean): Renderer {
   const update = createLogUpdate(streams.stdout)
   const running = new Map<string, Running>()
+  const cards = new Map<string, CardProgress>()
+  const busy = (): boolean => running.size > 0 || cards.size > 0
   // What a watch shows while it waits.
   let idle = ''
-  const draw = (): void => update([...running.values()].map((stage) => runningLine(stage)).join('\n') || idle)
+  const draw = (): void => {
+    const rows = [...running.values()].map((stage) => runningLine(stage))
+    update([...rows, ...[...cards.values()].map(cardRow)].join('\n') || idle)
+  }
   const timer = setInterval(() => {
-    if (running.size > 0) draw()
+    if (busy()) draw()
   }, frameMs)
   timer.unref()
 
   const emit = (event: BuildEvent): void => {
     track(running, event, multi)
+    if (event.type === 'card-progress') cards.set(event.card, event)
+    else if (event.type === 'card' || event.type === 'card-failed') cards.delete(event.card)
     if (event.type === 'ready') idle = styleText('dim', waiting, { stream: streams.stdout })
     const lines = linesOf(event, multi)
     if (lines.length > 0) {
@@ -54,8 +62,9 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
       }
     }
     // Progress is drawn by the timer: a stage may report far more often than an eye can follow.
-    if (event.type !== 'progress' && (running.size > 0 || idle)) draw()
-    else if (running.size === 0) update.clear()
+    if (event.type === 'progress' || event.type === 'card-progress') return
+    if (busy() || idle) draw()
+    else update.clear()
   }
   return {
     emit,
@@ -96,15 +105,15 @@ function runningLine(stage: Running): string {
   if (stage.total === undefined || stage.total === 0) {
     return `${name} ${formatDuration(elapsed).padStart(8)}  ${amount(stage.done)}  ${amount(Math.round(rate))}/s`
   }
-  const share = Math.min(1, stage.done / stage.total)
-  const bar = '█'.repeat(Math.round(share * barWidth)).padEnd(barWidth, '░')
   const left = formatDuration(((stage.total - stage.done) / rate) * 1000)
-  return `${name} ${bar}  ${amount(stage.done)} of ${amount(stage.total)}  ${amount(Math.round(rate))}/s  ${left} left`
+  return `${name} ${bar(stage.done / stage.total)}  ${amount(stage.done)} of ${amount(stage.total)}  ${amount(Math.round(rate))}/s  ${left} left`
 }
 
 function colour(event: BuildEvent, text: string, stream: NodeJS.WriteStream): string {
   if (event.type === 'stage') return styleText(colours[event.action], text, { stream })
-  if (event.type === 'failed' || event.type === 'error') return styleText('red', text, { stream })
+  if (event.type === 'card') return styleText('green', text, { stream })
+  if (event.type === 'failed' || event.type === 'card-failed' || event.type === 'error')
+    return styleText('red', text, { stream })
   if (event.type === 'warning') return styleText('yellow', text, { stream })
   return text
 }

@@ -9,7 +9,7 @@ export function toldRenderer(tell: (event: BuildEvent) => void): Renderer {
     emit: (event) => {
       // A terminal's Ctrl-C goes to both processes, and one of them says so.
       if (event.type === 'error' && event.code === 'E_INTERRUPTED') return
-      if (event.type !== 'progress' || isDue(event)) tell(event)
+      if (isDue(event)) tell(event)
     },
     close: () => {},
   }

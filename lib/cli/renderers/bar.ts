@@ -1,0 +1,7 @@
+/** A bar that fills from the left. */
+const width = 20
+
+/** `share` from 0 to 1. */
+export function bar(share: number): string {
+  return '█'.repeat(Math.round(Math.min(1, Math.max(0, share)) * width)).padEnd(width, '░')
+}
