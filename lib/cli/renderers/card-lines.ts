@@ -12,17 +12,26 @@ const slow: Record<string, string> = {
   verifying: 'the card, reading',
 }
 
-/** `sdc          writing    ███████░░░░░░░  1.1 GiB of 1.7 GiB  41.0 MiB/s  15 s left  slowest: the card, writing` */
-export function cardRow(progress: CardProgress): string {
+/**
+ * `sdc          writing    ███████░░░░░░░  1.1 GiB of 1.7 GiB  41.0 MiB/s  15 s left  slowest: the card, writing`, and
+ * in less than 80 columns where there are not more.
+ */
+export function cardRow(progress: CardProgress, columns: number): string {
   const { card, phase, done, total, rate, left, slowest } = progress
-  const parts = [
-    `${card.padEnd(12)} ${phase.padEnd(9)} ${bar(total === 0 ? 1 : done / total)}`,
-    `${formatBytes(done)} of ${formatBytes(total)}`,
+  const speed = [
     `${formatBytes(Math.round(rate))}/s`,
     ...(left === undefined ? [] : [`${formatDuration(left)} left`]),
-    `slowest: ${slow[slowest] ?? slowest}`,
   ]
-  return parts.join('  ')
+  const share = total === 0 ? 1 : done / total
+  const long = [
+    `${card.padEnd(12)} ${phase.padEnd(9)} ${bar(share)}`,
+    `${formatBytes(done)} of ${formatBytes(total)}`,
+    ...speed,
+    `slowest: ${slow[slowest] ?? slowest}`,
+  ].join('  ')
+  if (long.length < columns) return long
+  const short = [`${card.padEnd(8)} ${phase.padEnd(9)} ${bar(share, 9)}`, formatBytes(done), ...speed]
+  return [...short, `slow: ${slowest}`].join('  ')
 }
 
 /** For logs: without a bar. */

@@ -41,7 +41,8 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
   let idle = ''
   const draw = (): void => {
     const rows = [...running.values()].map((stage) => runningLine(stage))
-    update([...rows, ...[...cards.values()].map(cardRow)].join('\n') || idle)
+    const columns = streams.stdout.columns ?? 80
+    update([...rows, ...[...cards.values()].map((card) => cardRow(card, columns))].join('\n') || idle)
   }
   const timer = setInterval(() => {
     if (busy()) draw()
