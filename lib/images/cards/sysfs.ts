@@ -18,8 +18,8 @@ export interface BlockDevice {
 
 /** `major:minor` as sysfs spells it, of a `bigint` rdev: makedev(3) of glibc and musl. */
 export function deviceId(rdev: bigint): string {
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & ~0xffn)
+  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)
+  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)
   return `${major}:${minor}`
 }
 
