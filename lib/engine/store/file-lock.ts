@@ -8,13 +8,16 @@ import { closeSync, openSync, statSync, unlinkSync } from 'node:fs'
 import type { Layout } from './layout.ts'
 import { type Sqlite, sqliteError } from './sqlite.ts'
 
+/** Where locks are: a store's layout, or any folder. */
+export type LockFolder = Pick<Layout, 'folder' | 'own' | 'prepare'>
+
 export interface FileLock {
   /** Removes the file and lets go. */
   release(): void
 }
 
 /** Takes the lock of `file`, or answers undefined when somebody has it: another process or this one. */
-export function tryFileLock(sqlite: Sqlite, layout: Layout, file: string): FileLock | undefined {
+export function tryFileLock(sqlite: Sqlite, layout: LockFolder, file: string): FileLock | undefined {
   for (;;) {
     create(layout, file)
     const inode = inodeOf(file)
@@ -56,7 +59,7 @@ function held(db: InstanceType<Sqlite>, file: string): FileLock {
   }
 }
 
-function create(layout: Layout, file: string): void {
+function create(layout: LockFolder, file: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o644))
     layout.own(file)
