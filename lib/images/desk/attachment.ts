@@ -27,6 +27,16 @@ const attachment = v.object({
   parts: v.array(attachedPart),
 })
 
+const deskMount = v.object({
+  /** Root acts upon these: nothing outside of the folder is taken. */
+  target: v.pipe(v.string(), v.regex(/^(?:original\/)?part_\d+$/)),
+  /** `bind`: of the copy of a FAT filesystem. `fuse-overlayfs` without an upper folder shows such a copy as well. */
+  kind: v.picklist(['loop', 'bind', 'overlay', 'fuse2fs', 'fuse-overlayfs']),
+  /** Of `loop`: the partition's place in the image, bytes. */
+  offset: v.exactOptional(v.number()),
+  size: v.exactOptional(v.number()),
+})
+
 const deskRecord = v.object({
   format: v.literal(1),
   ...attachment.entries,
@@ -39,16 +49,13 @@ const deskRecord = v.object({
   /** The image: its path as it was given, and which file that was. */
   disk: v.object({ path: v.string(), device: v.number(), inode: v.number() }),
   /** In the order in which they are made; undone from the end. */
-  mounts: v.array(
-    v.object({
-      /** Relative to the desk's folder. */
-      target: v.string(),
-      type: v.string(),
-    }),
-  ),
+  mounts: v.array(deskMount),
+  /** Links named after the filesystems' labels, and the mount that each leads to. */
+  links: v.array(v.object({ name: v.pipe(v.string(), v.regex(/^[^./][^/]*$/)), target: v.string() })),
 })
 
 export type AttachedPart = v.InferOutput<typeof attachedPart>
+export type DeskMount = v.InferOutput<typeof deskMount>
 export type Attachment = v.InferOutput<typeof attachment>
 /** What `.mounted` holds. It is written before the first mount and removed after the last unmount. */
 export type DeskRecord = v.InferOutput<typeof deskRecord>
