@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { unreachable } from '../../errors.ts'
 import type { ContainerKind, XzContainer } from '../image.ts'
+import type { ImageWriter } from '../image-writer.ts'
 import { type Decoding, pour } from './decoding.ts'
 import { decodeGz } from './gz.ts'
 import { decodeXz } from './xz.ts'
@@ -11,7 +12,7 @@ import { decodeZst } from './zst.ts'
 /** Writes the image. Answers its size and, of an .xz, where the blocks are. */
 export async function decode(
   kind: ContainerKind,
-  decoding: Decoding,
+  decoding: Decoding<ImageWriter>,
 ): Promise<{ size: number; xz?: XzContainer | undefined }> {
   switch (kind) {
     case 'xz':

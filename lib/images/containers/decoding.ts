@@ -3,14 +3,21 @@ import type { Readable } from 'node:stream'
 
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
-import type { ImageWriter } from '../image-writer.ts'
 
-export interface Decoding {
+/** Takes an image from its start to its end. */
+export interface Sink {
+  /** Takes a copy of `bytes`. When `behind` is true afterwards, wait for `caughtUp()`. */
+  write(offset: number, bytes: Uint8Array): void
+  readonly behind: boolean
+  caughtUp(): Promise<void>
+}
+
+export interface Decoding<S extends Sink = Sink> {
   /** Path of the file to decode. */
   file: string
   /** Its size in bytes. */
   fileSize: number
-  writer: ImageWriter
+  writer: S
   /** Fails when an image of so many bytes must not be written. */
   checkSize(bytes: number): void
   run: Run

@@ -11,6 +11,7 @@ import { knownCheck } from '../../formats/xz/check.ts'
 import { readFileIndex, type XzFileIndex } from '../../formats/xz/file-index.ts'
 import { readerOf } from '../feed.ts'
 import type { XzContainer } from '../image.ts'
+import type { ImageWriter } from '../image-writer.ts'
 import { type Decoding, throwIfAborted } from './decoding.ts'
 import { decodeBlocks, findDamage, type PlacedBlock } from './xz-run.ts'
 import { findZeroBlocks } from './xz-zeros.ts'
@@ -21,14 +22,16 @@ const lookEvery = 20
 const minGap = 64 * 1024 * 1024
 
 /** Answers the image's size and, when its blocks can be taken over into one stream, the index. */
-export async function decodeXz(decoding: Decoding): Promise<{ size: number; xz: XzContainer | undefined }> {
+export async function decodeXz(
+  decoding: Decoding<ImageWriter>,
+): Promise<{ size: number; xz: XzContainer | undefined }> {
   const { run, writer } = decoding
   const file = await open(decoding.file)
   try {
     const read = readerOf(file)
     const index = await readFileIndex(read, decoding.fileSize)
     const size = index.uncompressed
-    const blocks = placed(index)
+    const blocks = placedBlocks(index)
     decoding.checkSize(size)
 
     const zeros = await findZeroBlocks(run, read, blocks)
@@ -59,7 +62,7 @@ export async function decodeXz(decoding: Decoding): Promise<{ size: number; xz: 
   }
 }
 
-async function follow(decoding: Decoding, decoded: Promise<void>, size: number): Promise<void> {
+async function follow(decoding: Decoding<ImageWriter>, decoded: Promise<void>, size: number): Promise<void> {
   let running = true
   const ended = decoded
     .catch(() => {})
@@ -100,7 +103,8 @@ function segments(blocks: readonly PlacedBlock[], zeros: ReadonlySet<PlacedBlock
   return found
 }
 
-function placed(index: XzFileIndex): PlacedBlock[] {
+/** The blocks with their places in the image. @throws E_UNSUPPORTED for a check that nobody can compute */
+export function placedBlocks(index: XzFileIndex): PlacedBlock[] {
   let start = 0
   return index.blocks.map((block, number) => {
     const result = { ...block, start, number, check: knownCheck(index.streams[block.stream]!.check) }
