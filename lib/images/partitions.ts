@@ -28,11 +28,11 @@ export function readPartitionTable(
   diskPath: string,
   warn: (line: string) => void = () => {},
 ): Promise<PartitionTable> {
-  return withDisk(diskPath, 'r', ({ read, size }) => partitionTableOf(read, size, warn))
+  return withDisk(diskPath, 'r', ({ read, size }) => readPartitions(read, size, warn))
 }
 
-/** As readPartitionTable, of a disk of `size` bytes that is read by `read`. */
-export async function partitionTableOf(
+/** As readPartitionTable, of a disk of `size` bytes that need not be a file. */
+export async function readPartitions(
   read: ReadAt,
   size: number,
   warn: (line: string) => void = () => {},
