@@ -21,10 +21,16 @@ export function lookCommands(root: Command, session: Session): void {
       (await import('../verbs/explain.ts')).explain(session, stage, options),
     )
 
-  verb(root, 'graph [target]', 'draw the stages of a target', 'graph debian --format mermaid')
+  verb(
+    root,
+    'graph [target]',
+    'draw the stages of a target, or show all that is known of them on a page',
+    'graph debian --html out/debian.html',
+  )
     .addOption(
       new Option('--format <format>', 'language of the drawing').choices(['dot', 'mermaid']).default('dot'),
     )
+    .option('--html [file]', 'write a page for a browser; default: out/TARGET.html')
     .action(async (target: string | undefined, options) =>
       (await import('../verbs/graph.ts')).graph(session, target, options),
     )
