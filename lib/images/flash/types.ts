@@ -1,6 +1,17 @@
 /** What the parts of flashing agree on: the image, the target, what a card holds, and the report. */
 import type { ByteRange } from '../byte-ranges.ts'
 import type { PartitionTable } from '../partition-table.ts'
+import type { BufferPool } from './buffers.ts'
+
+/** A MiB of an image, or its shorter end. */
+export interface Chunk {
+  index: number
+  /** In a buffer of the pool, to be given back. */
+  bytes: Buffer
+  buffer: Buffer
+  /** sha256, null for zeros. */
+  digest: string | null
+}
 
 /** A disk image that can be read in any part. Memory does not grow with its size. */
 export interface DiskImage {
@@ -20,7 +31,9 @@ export interface DiskImage {
    * @throws E_DAMAGED or E_VERIFY naming the place where what is decoded is not what it should be
    */
   read(ranges: readonly ByteRange[], signal: AbortSignal): AsyncIterable<{ at: number; bytes: Buffer }>
-  /** Milliseconds that reads have waited for the file, and for the decoder. */
+  /** Whole chunks by their indexes, which ascend, in buffers of `pool`. @throws as read() */
+  readChunks(indexes: readonly number[], pool: BufferPool, signal: AbortSignal): AsyncIterable<Chunk>
+  /** Milliseconds so far that reading the file has taken, and that readers have waited for what is decoded. */
   waited(): { reading: number; decoding: number }
   close(): Promise<void>
 }
