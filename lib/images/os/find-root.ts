@@ -51,7 +51,7 @@ function notThere(
       `this image is not ${recipe.os}: partition ${partition.number} holds ${identity.name || 'an unnamed system'}`,
       {
         hint: fitting
-          ? `set \`os: '${fitting.os}'\``
+          ? `set \`os: '${fitting.os}'\`, or at the desk: fleetsie_mod install ${fitting.os}`
           : `\`install\` knows ${recipes.map((known) => known.os).join(', ')}; another image is needed`,
       },
     )
