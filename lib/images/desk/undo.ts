@@ -128,5 +128,6 @@ async function removeRemains(real: string, record: DeskRecord): Promise<void> {
 
 async function removeEmpty(folder: string): Promise<void> {
   const inside = await readdir(folder).catch(() => undefined)
-  if (inside?.length === 0) await rmdir(folder)
+  // Busy: somebody else has mounted something there.
+  if (inside?.length === 0) await rmdir(folder).catch(() => {})
 }
