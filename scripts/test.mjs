@@ -1,7 +1,7 @@
 // npm test: makes a clone ready and runs every test, quick ones first, then test/e2e one file at a time.
 //   npm test -- PATTERN           only files whose path holds PATTERN
 //   npm run test:e2e -- PATTERN   only end-to-end tests whose file name holds PATTERN
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { root, setUp } from './setup/setup.mjs'
@@ -21,6 +21,9 @@ function testFiles() {
 function runFiles(files, { concurrency, timeout }) {
   const scratch = mkdtempSync(join(tmpdir(), 'fleetsie-test-'))
   const results = join(scratch, 'results')
+  // What takes minutes to build and several files need: test/helpers/debian-target.ts.
+  const shared = join(scratch, 'shared')
+  mkdirSync(shared)
   try {
     const code = run(
       process.execPath,
@@ -30,7 +33,13 @@ function runFiles(files, { concurrency, timeout }) {
         ...['--test-reporter=./scripts/results-reporter.mjs', `--test-reporter-destination=${results}`],
         ...files,
       ],
-      { cwd: root, env: childEnvironment({ FORCE_COLOR: process.stdout.isTTY ? '1' : '0' }) },
+      {
+        cwd: root,
+        env: childEnvironment({
+          FORCE_COLOR: process.stdout.isTTY ? '1' : '0',
+          FLEETSIE_TEST_SHARED: shared,
+        }),
+      },
     )
     const tests = readFileSync(results, 'utf8')
       .split('\n')
@@ -38,6 +47,8 @@ function runFiles(files, { concurrency, timeout }) {
       .map((line) => JSON.parse(line))
     return { code, tests }
   } finally {
+    // A store's objects are read-only.
+    run('chmod', ['-R', 'u+w', shared])
     rmSync(scratch, { recursive: true, force: true })
   }
 }

@@ -9,32 +9,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { runner } from '../../lib/engine/process.ts'
-import { refreshLock } from '../../lib/images/debian/refresh.ts'
+import { buildDebian, debianCheckout } from '../helpers/debian-target.ts'
 import { boot, type Machine } from '../helpers/machine.ts'
 import { needs } from '../helpers/needs.ts'
-import { type Finished, type Scratch, scratchCheckout } from '../helpers/scratch.ts'
+import type { Scratch } from '../helpers/scratch.ts'
 
 /** Emulated, on a machine that may have other work to do. */
 const patience = 600
 const unit = 'fleetsie-provision.service'
 const motd = 'This device belongs to a fleet'
-
-/** Builds the target; an outdated lock is refreshed in the copy, for the mirror moves on and this test is not about that. */
-async function buildImage(scratch: Scratch): Promise<string> {
-  const build = (): Promise<Finished> => scratch.run(['build', 'debian', '--json'])
-  let ended = await build()
-  if (ended.code === 4 && /no longer has .*fleetsie lock/s.test(ended.stdout)) {
-    const tmp = mkdtempSync(join(scratch.folder, 'lock-'))
-    await refreshLock(join(scratch.project, 'debian.lock'), { run: runner({ home: tmp }), tmp })
-    ended = await build()
-  }
-  assert.equal(ended.code, 0, ended.stdout.slice(-4000) + ended.stderr)
-  const made = ended.events.flatMap((event) => (event.type === 'artifacts' ? event.artifacts : []))
-  const image = made.find(({ kind }) => kind === 'image')
-  assert.ok(image, ended.stdout)
-  return image.path
-}
 
 describe('the Debian image boots', { skip: needs('qemu-system-x86_64', 'mcopy', 'mkfs.fat', 'xz') }, () => {
   let tmp = ''
@@ -50,8 +33,8 @@ describe('the Debian image boots', { skip: needs('qemu-system-x86_64', 'mcopy', 
   before(async () => {
     tmp = mkdtempSync(join(tmpdir(), 'fleetsie-test-boot-'))
     const given = process.env['FLEETSIE_TEST_DEBIAN_IMAGE']
-    if (!given) scratch = await scratchCheckout()
-    const image = given ?? (await buildImage(scratch!))
+    if (!given) scratch = await debianCheckout()
+    const image = given ?? (await buildDebian(scratch!))
     if (image.endsWith('.img')) {
       disk = image
       return

@@ -28,11 +28,11 @@ export class Scratch {
   readonly project: string
   readonly store: string
 
-  constructor(folder: string, code: string, name = 'project') {
+  constructor(folder: string, code: string, name = 'project', store = join(folder, 'store')) {
     this.folder = folder
     this.code = code
     this.project = join(folder, name)
-    this.store = join(folder, 'store')
+    this.store = store
   }
 
   env(added: Record<string, string> = {}): NodeJS.ProcessEnv {
@@ -79,10 +79,10 @@ export async function copyCode(to: string): Promise<void> {
   await symlink(join(checkout, 'node_modules'), join(to, 'node_modules'))
 }
 
-/** The checkout as a user has it: program and project in one folder called `name`, under git. */
-export async function scratchCheckout(name = 'project'): Promise<Scratch> {
+/** The checkout as a user has it: program and project in one folder called `name`, under git. `store`: one that is kept. */
+export async function scratchCheckout(name = 'project', store?: string): Promise<Scratch> {
   const folder = await mkdtemp(join(tmpdir(), 'fleetsie-e2e-'))
-  const scratch = new Scratch(folder, join(folder, name), name)
+  const scratch = new Scratch(folder, join(folder, name), name, store)
   await copyCode(scratch.project)
   for (const name of ['pipeline.ts', 'overlays', 'fixtures/sample.img.xz', 'debian.lock', '.gitignore']) {
     await cp(join(checkout, name), join(scratch.project, name), { recursive: true })

@@ -1,0 +1,43 @@
+/** The target `debian`, built once for all test files of a run: its store is kept in FLEETSIE_TEST_SHARED, which npm test sets. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { runner } from '../../lib/engine/process.ts'
+import { refreshLock } from '../../lib/images/debian/refresh.ts'
+import { type Finished, type Scratch, scratchCheckout } from './scratch.ts'
+
+/** A checkout whose store other test files have filled, or will find filled. */
+export function debianCheckout(): Promise<Scratch> {
+  const shared = process.env['FLEETSIE_TEST_SHARED']
+  return scratchCheckout('project', shared && join(shared, 'store'))
+}
+
+/** Builds the target; an outdated lock is refreshed in the copy, for the mirror moves on and no test is about that. Answers the image. */
+export async function buildDebian(scratch: Scratch): Promise<string> {
+  const build = (): Promise<Finished> => scratch.run(['build', 'debian', '--json'])
+  let ended = await build()
+  if (ended.code === 4 && /no longer has .*fleetsie lock/s.test(ended.stdout)) {
+    const tmp = mkdtempSync(join(scratch.folder, 'lock-'))
+    await refreshLock(join(scratch.project, 'debian.lock'), { run: runner({ home: tmp }), tmp })
+    ended = await build()
+  }
+  assert.equal(ended.code, 0, ended.stdout.slice(-4000) + ended.stderr)
+  const made = ended.events.flatMap((event) => (event.type === 'artifacts' ? event.artifacts : []))
+  const image = made.find(({ kind }) => kind === 'image')
+  assert.ok(image, ended.stdout)
+  return image.path
+}
+
+/** The stock image that the target is made of. FLEETSIE_TEST_DEBIAN_STOCK (.img.xz) spares the build. */
+export async function debianStock(): Promise<{ file: string; remove(): Promise<void> }> {
+  const given = process.env['FLEETSIE_TEST_DEBIAN_STOCK']
+  if (given) return { file: given, remove: async () => {} }
+  const scratch = await debianCheckout()
+  await buildDebian(scratch)
+  const objects = join(scratch.store, 'objects')
+  const found = readdirSync(objects).find((name) =>
+    readdirSync(join(objects, name)).includes('debian.img.xz'),
+  )
+  assert.ok(found, 'the store holds no debian.img.xz')
+  return { file: join(objects, found, 'debian.img.xz'), remove: () => scratch.remove() }
+}
