@@ -1,5 +1,6 @@
 /** By which means this user can mount an image. */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import { findTool } from '../../engine/tools.ts'
 import { FleetsieError } from '../../errors.ts'
 import type { Attachment } from './attachment.ts'
@@ -18,7 +19,16 @@ const noUpper = /^(?:overlay|aufs|nfs4?|cifs|smb3|9p|ecryptfs|ramfs|squashfs|ero
  */
 export async function chooseForm(folder: string): Promise<Attachment['form']> {
   const form = mayMount() ? 'kernel' : 'fuse'
-  if (form === 'fuse') checkFuse()
+  if (form === 'fuse') {
+    checkFuse()
+    // fuse-overlayfs makes the path of its upper folder absolute, then splits it at colons, which no option prevents.
+    if ((await realpath(folder)).includes(':')) {
+      throw new FleetsieError('E_INPUT', 'without root, no folder whose path has a colon can be mounted in', {
+        file: folder,
+        hint: 'rename the folder, or run this with sudo',
+      })
+    }
+  }
   const type = await filesystemOf(folder)
   if (withoutOwners.test(type) || (form === 'kernel' && noUpper.test(type))) {
     throw new FleetsieError('E_INPUT', `changes cannot be kept here: this folder is on ${type}`, {

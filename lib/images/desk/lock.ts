@@ -1,32 +1,29 @@
 /** One verb at a time in a desk's folder. The lock ends with its process, however that ends. */
 import { lchownSync } from 'node:fs'
 import { join } from 'node:path'
-import { tryFileLock } from '../../engine/store/file-lock.ts'
+import { type FileLock, tryFileLock } from '../../engine/store/file-lock.ts'
 import { loadSqlite } from '../../engine/store/sqlite.ts'
 import { FleetsieError } from '../../errors.ts'
-import { callerOf } from '../caller.ts'
+import { type Caller, callerOf } from '../caller.ts'
 import { makeFolder } from '../replace-file.ts'
 import { privateFolder } from './places.ts'
 
 /**
  * Runs `work` while no other process has the desk's lock. All that changes what is mounted belongs inside: looking at
- * deskState, laying out, attachDesk, detachDesk, taking in. Fails with E_UNSAFE when another process has it.
+ * deskState, laying out, attachDesk, detachDesk, taking in. Fails with E_UNSAFE when another process has it, with E_RIGHTS when the
+ * folder is somebody else's.
  */
 export async function withDeskLock<T>(folder: string, work: () => Promise<T>): Promise<T> {
   const own = join(folder, privateFolder)
   const caller = callerOf(process.env)
-  await makeFolder(own, 0o755, caller)
-  const lock = tryFileLock(
-    loadSqlite(),
-    {
-      folder: own,
-      own: (path) => {
-        if (caller) lchownSync(path, caller.uid, caller.gid)
-      },
-      prepare: () => {},
-    },
-    join(own, 'lock'),
-  )
+  const lock = await take(own, caller).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EACCES' && cause.code !== 'EPERM') throw cause
+    throw new FleetsieError('E_RIGHTS', 'this user may not write to this folder', {
+      file: own,
+      hint: 'run this as the user who mounted, or with sudo',
+      cause,
+    })
+  })
   if (lock === undefined) {
     throw new FleetsieError('E_UNSAFE', 'another process is mounting or unmounting here', {
       file: folder,
@@ -38,4 +35,16 @@ export async function withDeskLock<T>(folder: string, work: () => Promise<T>): P
   } finally {
     lock.release()
   }
+}
+
+async function take(own: string, caller: Caller | undefined): Promise<FileLock | undefined> {
+  await makeFolder(own, 0o755, caller)
+  const folder = {
+    folder: own,
+    own: (path: string): void => {
+      if (caller) lchownSync(path, caller.uid, caller.gid)
+    },
+    prepare: (): void => {},
+  }
+  return tryFileLock(loadSqlite(), folder, join(own, 'lock'))
 }

@@ -1,5 +1,5 @@
 /** What of a desk is mounted now: the record says what was meant to be, the kernel what is. */
-import { lstat, readFile, realpath, stat } from 'node:fs/promises'
+import { readFile, realpath, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import { type DeskMount, type DeskRecord, type DeskState, readRecord } from './attachment.ts'
@@ -107,7 +107,8 @@ async function daemonsOf({ token, mounts }: DeskRecord): Promise<Map<string, num
 /** What a mount point that does not let this user in says: ENOTCONN when its daemon is gone, EACCES when it is another user's. */
 async function answer(path: string): Promise<'ENOTCONN' | 'EACCES' | undefined> {
   try {
-    await lstat(path)
+    // Not stat, which the kernel may answer from what it remembers.
+    await statfs(path)
     return undefined
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

@@ -22,7 +22,7 @@ import { withDeskLock } from '../../../../lib/images/desk/lock.ts'
 import { readPartitionTable } from '../../../../lib/images/partitions.ts'
 import { MiB, TestDisk, tool, toolEnvironment } from '../../../helpers/disks.ts'
 
-const driver = fileURLToPath(new URL('driver.ts', import.meta.url))
+export const driver = fileURLToPath(new URL('driver.ts', import.meta.url))
 export const nobody = 65534
 export const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']
 
