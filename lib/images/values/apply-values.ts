@@ -1,8 +1,8 @@
 /** Writes a device's values to its card, by edits in the card's filesystems. Nothing of them goes anywhere else. */
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { applyLayers } from '../apply.ts'
 import type { ByteRange } from '../byte-ranges.ts'
+import { flush } from '../flush.ts'
 import { type Card, withCard } from './card.ts'
 import { hashPassword } from './hash-password.ts'
 import { putHostname, putTimezone } from './put-host.ts'
@@ -72,13 +72,4 @@ function collect(card: Card, values: DeviceValues, hash: string | undefined, epo
     putUser(card, values, hash, epoch)
   }
   putWifi(card, values)
-}
-
-async function flush(path: string): Promise<void> {
-  const handle = await open(path, 'r+')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

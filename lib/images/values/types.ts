@@ -97,8 +97,6 @@ export interface UpdateFilesOptions {
   tmp: string
   /** Seconds since 1970. Default: now. */
   epoch?: number
-  /** Puts back what an unclean unmount left in the journal, by `e2fsck -p`, instead of refusing. */
-  replay?: boolean
   signal?: AbortSignal
   note?: (line: string) => void
 }
