@@ -34,4 +34,25 @@ export function lookCommands(root: Command, session: Session): void {
     .action(async (target: string | undefined, options) =>
       (await import('../verbs/graph.ts')).graph(session, target, options),
     )
+
+  verb(
+    root,
+    'diff <a> <b>',
+    'say in what two images differ, by partition and by file',
+    'diff debian~1 debian',
+  )
+    .option('--only <path>', 'only what is at or below this path: part_2, part_2/etc, or /etc of any')
+    .option('--text', 'show the lines in which text files differ')
+    .option('--times', 'take another modification time for a change')
+    .option('--exit-code', 'exit with 1 when something differs')
+    .addHelpText(
+      'after',
+      `
+A and B are image files (.img, .img.xz, .img.gz, .img.zst, .zip), disks, folders of a desk, or what builds left in the
+store: TARGET, the result before that (TARGET~1), or what one of its stages made (TARGET/decompress: the stock image).
+A file that is called like a target is ./NAME.`,
+    )
+    .action(async (a: string, b: string, options) =>
+      (await import('../verbs/diff.ts')).diff(session, a, b, options),
+    )
 }

@@ -78,8 +78,8 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
 }
 
 function track(running: Map<string, Running>, event: BuildEvent, multi: boolean): void {
-  // A newer edit has ended what was running.
-  if (event.type === 'changed' || event.type === 'ready') running.clear()
+  // A newer edit has ended what was running; a verb that answers has read what it needs.
+  if (event.type === 'changed' || event.type === 'ready' || event.type === 'answer') running.clear()
   if (!('stage' in event) || event.target === undefined || event.stage === undefined) return
   const id = `${event.target}/${event.stage}`
   const name = multi ? id : event.stage

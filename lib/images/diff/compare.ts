@@ -21,6 +21,8 @@ export interface Judge<A, B> {
   sameContent(before: A, after: B): boolean
   /** Whether a different modification time is a change. */
   times: boolean
+  /** Only this path and what is below it; bytes as latin1. */
+  within?: string
 }
 
 /** A change with the nodes it is about. */
@@ -44,7 +46,7 @@ interface Pair<A, B> {
 function* compareNodes<A, B>(pair: Pair<A, B>, path: string, a: A, b: B): Generator<NodeChange<A, B>> {
   if (pair.judge.untouched(a, b)) return
   const [before, after] = [pair.before.state(a), pair.after.state(b)]
-  const differs = aspects(pair, a, b, before, after)
+  const differs = isWithin(pair, path) ? aspects(pair, a, b, before, after) : []
   if (differs.length > 0)
     yield { path, kind: 'changed', before, after, differs, nodes: { before: a, after: b } }
   const [old, now] = [
@@ -53,25 +55,42 @@ function* compareNodes<A, B>(pair: Pair<A, B>, path: string, a: A, b: B): Genera
   ]
   for (const key of [...new Set([...old.keys(), ...now.keys()])].sort()) {
     const [was, is] = [old.get(key), now.get(key)]
+    if (!leadsWithin(pair, join(path, (is ?? was)!.name))) continue
     if (was && is) yield* compareNodes(pair, join(path, is.name), was.node, is.node)
-    else if (was) yield* all(pair.before, join(path, was.name), was.node, 'removed')
-    else if (is) yield* all(pair.after, join(path, is.name), is.node, 'added')
+    else if (was) yield* all(pair, pair.before, join(path, was.name), was.node, 'removed')
+    else if (is) yield* all(pair, pair.after, join(path, is.name), is.node, 'added')
   }
 }
 
+const below = (path: string, folder: string): boolean =>
+  folder === '' || path === folder || path.startsWith(`${folder}/`)
+
+function isWithin({ judge }: { judge: { within?: string } }, path: string): boolean {
+  return judge.within === undefined || below(path, judge.within)
+}
+
+/** Or is a folder on the way there. */
+function leadsWithin(pair: { judge: { within?: string } }, path: string): boolean {
+  return isWithin(pair, path) || below(pair.judge.within!, path)
+}
+
 function* all<A, B, Node extends A | B>(
+  pair: Pair<A, B>,
   tree: Tree<Node>,
   path: string,
   node: Node,
   kind: 'added' | 'removed',
 ): Generator<NodeChange<A, B>> {
-  const state = tree.state(node)
-  yield kind === 'added'
-    ? { path, kind, after: state, differs: [], nodes: { after: node as B } }
-    : { path, kind, before: state, differs: [], nodes: { before: node as A } }
+  if (!leadsWithin(pair, path)) return
+  if (isWithin(pair, path)) {
+    const state = tree.state(node)
+    yield kind === 'added'
+      ? { path, kind, after: state, differs: [], nodes: { after: node as B } }
+      : { path, kind, before: state, differs: [], nodes: { before: node as A } }
+  }
   if (!tree.isFolder(node)) return
   for (const { name, node: child } of [...tree.children(node).values()].sort(byName)) {
-    yield* all(tree, join(path, name), child, kind)
+    yield* all(pair, tree, join(path, name), child, kind)
   }
 }
 
