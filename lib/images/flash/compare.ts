@@ -2,12 +2,12 @@
  * What a card holds, by reading it. Reads and digests run beside each other in the thread pool, so that a slow card is
  * never waited for twice and a fast one meets all cores. Measured on two cores: 1.9 GB/s, `cmp` of the same 2.2 GB/s.
  */
-import { webcrypto } from 'node:crypto'
 import { FleetsieError } from '../../errors.ts'
 import type { ByteRange } from '../byte-ranges.ts'
 import { chunkSize } from '../image.ts'
 import { alignedBuffers } from './buffers.ts'
 import { type ChunkPlace, chunkPlaces, readPlace, roomFor } from './compare-places.ts'
+import { chunkDigest } from './digests.ts'
 import type { Area, DiskImage, Held } from './types.ts'
 
 /** Reads under way, and bytes of each. */
@@ -49,7 +49,7 @@ export async function compareCard({ areas, image, signal, progress }: CompareReq
       comparison.unreadable.push({ offset: chunk * chunkSize, length })
       if (comparison.unreadable.length > maxUnreadable) throw failing(target.path, at, bytes)
     } else {
-      chunks[chunk] = await digestOf(bytes)
+      chunks[chunk] = await chunkDigest(bytes)
       comparison.bytes += length
     }
     done += length
@@ -58,14 +58,6 @@ export async function compareCard({ areas, image, signal, progress }: CompareReq
   comparison.unreadable.sort((a, b) => a.offset - b.offset)
   return comparison
 }
-
-/** sha256 in lower-case hex, null for zeros; in the thread pool. */
-export async function digestOf(bytes: Buffer): Promise<string | null> {
-  if (bytes.compare(zeros, 0, bytes.length) === 0) return null
-  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex')
-}
-
-const zeros = Buffer.alloc(chunkSize)
 
 /** Hands each place to `take` with its bytes, or with what reading it failed with; in no order. */
 export async function eachPlace(

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { sizeOf } from '../device-size.ts'
 import { chunkSize } from '../image.ts'
 import { alignedBuffers, memoryUnit } from './buffers.ts'
 import type { Target } from './types.ts'
@@ -41,11 +42,11 @@ export async function leaveMark(target: Target, imageSize: number): Promise<stri
 }
 
 /** Takes the mark off the disk `device`, of which a partition may be open for writing. Nothing else is ever overwritten. */
-export async function wipeMark(device: string, size: number): Promise<void> {
-  const at = placeOf(size)
-  if (at < 0) return
+export async function wipeMark(device: string): Promise<void> {
   const file = await open(device, 'r+')
   try {
+    const at = placeOf(sizeOf(await file.stat()))
+    if (at < 0) return
     const bytes = Buffer.alloc(memoryUnit)
     await file.read(bytes, 0, memoryUnit, at)
     if (markIn(bytes) === undefined) return
