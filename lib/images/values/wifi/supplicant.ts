@@ -1,6 +1,7 @@
 /** wpa_supplicant.conf(5), in its own words: config.c and config_file.c of wpa_supplicant 2.10. */
 import { isRawKey } from '../check.ts'
 import type { Wifi } from '../types.ts'
+import { rawKey } from './raw-key.ts'
 
 /** The file's bytes. `group`: whose members may ask wpa_supplicant, if the image has such a group. */
 export function supplicantConf(
@@ -13,13 +14,20 @@ export function supplicantConf(
   lines.push('', 'network={', `\tssid=${ssid.toString('hex')}`, '\tscan_ssid=1')
   if (!password) {
     lines.push('\tkey_mgmt=NONE')
-  } else if (isRawKey(password.reveal())) {
-    lines.push('\tkey_mgmt=WPA-PSK WPA-PSK-SHA256', `\tpsk=${password.reveal().toString('latin1')}`)
   } else {
-    // From the first quote to the line's last one everything is taken as it is. WPA3 needs the passphrase itself.
-    const text = password.reveal().toString('latin1')
-    lines.push('\tkey_mgmt=WPA-PSK WPA-PSK-SHA256 SAE', '\tieee80211w=1', `\tpsk="${text}"`)
+    const key = quotable(password.reveal())
+      ? `"${password.reveal().toString('latin1')}"`
+      : rawKey(ssid, password)
+    // WPA3 takes the passphrase only.
+    if (key.startsWith('"')) lines.push('\tkey_mgmt=WPA-PSK WPA-PSK-SHA256 SAE', '\tieee80211w=1')
+    else lines.push('\tkey_mgmt=WPA-PSK WPA-PSK-SHA256')
+    lines.push(`\tpsk=${key}`)
   }
   lines.push('}', '')
   return Buffer.from(lines.join('\n'), 'latin1')
+}
+
+/** Behind a quote within the quotes, a `#` would begin a comment. */
+function quotable(bytes: Buffer): boolean {
+  return !isRawKey(bytes) && !bytes.includes('"')
 }
