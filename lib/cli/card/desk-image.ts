@@ -1,0 +1,22 @@
+/** The desk's image with the desk's changes, made as `save` makes it. */
+import { save } from '../../../stages/save.ts'
+import type { DeskPlace } from '../desk/find.ts'
+import { atDesk, expectMounted, takeInAll } from '../desk/mounting.ts'
+import { deskBuild, overlayLayers, realiseAll, stagesOf, stockOf, targetOf } from '../desk/stages.ts'
+import { expectNoWriters } from '../desk/writers.ts'
+import type { Session } from '../session.ts'
+
+/** The object with the image. Fails with E_USAGE when the desk is not mounted, as documented. */
+export function deskImage(session: Session, place: DeskPlace): Promise<string> {
+  return atDesk(session, place, async (desk) => {
+    const { parts } = await expectMounted(desk)
+    await expectNoWriters(place.folder)
+    await takeInAll(desk, parts)
+    const store = await session.openStore()
+    const { stock, image, table } = stagesOf(await stockOf(place, store, desk.note))
+    const name = targetOf(place)
+    const saved = save({ stock, image, table, layers: await overlayLayers(place.folder), name })
+    const [object] = await realiseAll(deskBuild(session, store, place.folder), name, saved, [saved])
+    return object!.path
+  })
+}

@@ -1,0 +1,51 @@
+/** What a card holds before it is written, as far as that is known without reading all of it. */
+import { findReceipt, type Receipt, receiptFolder } from '../flash/receipt.ts'
+import { type CardIdentity, identifyCard } from '../flash/receipt-identity.ts'
+import { heldByReceipt } from '../flash/receipt-trust.ts'
+import type { DiskImage, Held } from '../flash/types.ts'
+import { volumesOnCard } from '../values/card-volumes.ts'
+import { claimedIdentity } from '../values/claimed-identity.ts'
+import type { CardVolume, ClaimedIdentity } from '../values/types.ts'
+import { writablePartitions } from './areas.ts'
+import type { OpenCard } from './open.ts'
+
+export interface KnownCard extends OpenCard {
+  /** Undefined where partitions of several disks are written as one. */
+  identity: CardIdentity | undefined
+  receipt: Receipt | undefined
+  /** By the receipt. */
+  held: Held | undefined
+  /** Why nothing is known by it, as half a sentence; of all that is written in full, nothing has to be. */
+  why: string | undefined
+  /** Bytes that were read to see whether to believe it. */
+  sampled: number
+  /** The device that the card belongs to. */
+  claimed: ClaimedIdentity | undefined
+}
+
+/** Asks the receipt of the last flash, unless all is to be written, and looks whose card it is. */
+export async function knowCard(
+  card: OpenCard,
+  image: DiskImage,
+  { env, full, signal }: { env: NodeJS.ProcessEnv; full: boolean; signal: AbortSignal },
+): Promise<KnownCard> {
+  const identity = await identifyCard(card.infos)
+  const receipt = identity && (await findReceipt(await receiptFolder(env), identity))
+  const claimed = await claimedIdentity(await volumesOf(card, image))
+  const known = { ...card, identity, receipt, claimed, held: undefined, sampled: 0 }
+  if (full) return { ...known, why: undefined }
+  if (!identity) return { ...known, why: 'its partitions are of several disks' }
+  const belief = await heldByReceipt({ receipt, identity, areas: card.areas, image, signal })
+  return 'why' in belief ? { ...known, why: belief.why } : { ...known, ...belief, why: undefined }
+}
+
+/** The filesystems that a card has now: of a whole one by its own table, else by the partitions that are named. */
+export async function volumesOf(
+  { role, infos }: Pick<OpenCard, 'role' | 'infos'>,
+  image: Pick<DiskImage, 'table'>,
+): Promise<CardVolume[]> {
+  if (role === 'disk') return volumesOnCard(infos[0]!.path)
+  const parts = writablePartitions(image.table)
+  const volumes = await Promise.all(infos.map(({ path }, i) => volumesOnCard(path, parts[i]!.number)))
+  return volumes.flat()
+}

@@ -1,0 +1,144 @@
+/** From names to cards that may be written: looked at, refused or unmounted, opened, and looked at again. */
+import { stat } from 'node:fs/promises'
+import type { Run } from '../../engine/process.ts'
+import { FleetsieError } from '../../errors.ts'
+import { openTarget } from '../flash/target.ts'
+import type { Area, DiskImage, Target } from '../flash/types.ts'
+import { expectCount, partitionAreas, wholeArea } from './areas.ts'
+import { inspectCard, type Role } from './inspect.ts'
+import { fileId } from './mounts.ts'
+import { type Allowed, refuse } from './refuse.ts'
+import { deviceId } from './sysfs.ts'
+import type { CardInfo } from './types.ts'
+import { unmountCard } from './unmount.ts'
+
+/** Devices or files that are written as one: the partitions of a card, or a whole one. */
+export interface CardNames {
+  role: Role
+  names: readonly string[]
+}
+
+export interface CardAccess {
+  /** Relative names of files count from here. */
+  cwd: string
+  allowed: Allowed
+  run: Run
+  signal: AbortSignal
+}
+
+/** Looked at and not refused. */
+export interface SeenCard {
+  /** As rows and messages call it: the disk's name, or what the user wrote. */
+  name: string
+  role: Role
+  infos: CardInfo[]
+}
+
+/** Open for this process alone. */
+export interface OpenCard extends SeenCard {
+  targets: Target[]
+  areas: Area[]
+}
+
+/** Looks at all that is named. Fails with E_UNSAFE for the first that must not be written. Nothing is changed. */
+export async function seeCards(wanted: readonly CardNames[], access: CardAccess): Promise<SeenCard[]> {
+  const cards: SeenCard[] = []
+  for (const { role, names } of wanted) {
+    const infos: CardInfo[] = []
+    for (const name of names) {
+      const info = await inspectCard(name, { cwd: access.cwd, role })
+      refuse(info, role, access.allowed)
+      infos.push(info)
+    }
+    cards.push({ name: nameOf(infos), role, infos })
+  }
+  expectDistinct(cards.flatMap(({ infos }) => infos))
+  return cards
+}
+
+function nameOf(infos: readonly CardInfo[]): string {
+  const disks = new Set(infos.map(({ disk, name }) => disk ?? name))
+  if (infos.length > 1 && disks.size === 1) return [...disks][0]!
+  return infos.map(({ name }) => name).join('+')
+}
+
+function expectDistinct(infos: readonly CardInfo[]): void {
+  for (const [index, one] of infos.entries()) {
+    for (const other of infos.slice(0, index)) {
+      const part = (one.kind === 'partition') !== (other.kind === 'partition') && one.disk === other.disk
+      if (one.id !== other.id && !(part && one.disk !== undefined)) continue
+      const what = one.name === other.name ? 'named twice' : `the same device as ${other.name}`
+      throw new FleetsieError('E_UNSAFE', `${one.name} is ${what}`, { hint: 'name each device once' })
+    }
+  }
+}
+
+/**
+ * Opens a card for `image`: unmounts it where that is allowed, then nobody else can mount or write it. What has been
+ * opened is what was looked at, whatever names and links point to meanwhile.
+ */
+export async function openCard(card: SeenCard, image: DiskImage, access: CardAccess): Promise<OpenCard> {
+  const { allowed, run, signal } = access
+  if (card.role === 'partition')
+    expectCount(
+      card.infos.map(({ name }) => name),
+      image,
+    )
+  const targets: Target[] = []
+  try {
+    for (const info of card.infos) {
+      if (info.mounts.length > 0 && allowed.unmount) await unmountCard(info, run)
+      const target = await openTarget(info.path, { run })
+      targets.push(target)
+      await expectSame(info, access)
+    }
+    const named = targets.map((target, index) => ({ target, name: card.infos[index]!.name }))
+    const areas =
+      card.role === 'disk'
+        ? wholeArea(image, targets[0]!, card.name)
+        : await partitionAreas(image, named, signal)
+    return { ...card, targets, areas }
+  } catch (error) {
+    await closeTargets(targets)
+    throw error
+  }
+}
+
+export async function closeTargets(targets: readonly Target[]): Promise<void> {
+  for (const target of targets) await target.close()
+}
+
+/** Another card may have been put in, a link set to another place, or the device mounted, since it was looked at. */
+async function expectSame(info: CardInfo, { cwd, allowed }: CardAccess): Promise<void> {
+  const role: Role = info.kind === 'partition' ? 'partition' : 'disk'
+  const now = await inspectCard(info.name, { cwd, role })
+  if (
+    now.id !== info.id ||
+    now.sequence !== info.sequence ||
+    now.size !== info.size ||
+    now.path !== info.path
+  ) {
+    throw new FleetsieError('E_UNSAFE', `${info.name} became another device while it was looked at`, {
+      hint: 'look at `fleetsie devices`, then run this again',
+    })
+  }
+  refuse(now, role, { ...allowed, unmount: false })
+}
+
+/** Fails with E_UNSAFE when `file`, which is needed meanwhile, lies on one of the cards or is one. */
+export async function expectElsewhere(file: string, cards: readonly SeenCard[]): Promise<void> {
+  const stats = await stat(file, { bigint: true })
+  for (const info of cards.flatMap(({ infos }) => infos)) {
+    const is = info.id === fileId(stats)
+    const on = info.mounts.some(({ device }) => device === deviceId(stats.dev))
+    if (!is && !on) continue
+    throw new FleetsieError(
+      'E_UNSAFE',
+      `${info.name}: the image itself ${is ? 'is this file' : 'lies on it'}`,
+      {
+        file,
+        hint: 'name another device, or copy the image elsewhere first',
+      },
+    )
+  }
+}

@@ -1,0 +1,164 @@
+/** Writes cards that were looked at, opened and agreed to: from one decode, each with its own values and receipt. */
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import type { Run } from '../../engine/process.ts'
+import type { ByteRange } from '../byte-ranges.ts'
+import { callerOf } from '../caller.ts'
+import { probeCapacity } from '../flash/capacity.ts'
+import { compareCard } from '../flash/compare.ts'
+import { flash } from '../flash/flash.ts'
+import { receiptFolder, voidReceipt } from '../flash/receipt.ts'
+import { writeReceipt } from '../flash/receipt-write.ts'
+import type { Card, DiskImage, FlashProgress, FlashReport, Held } from '../flash/types.ts'
+import { makeFolder } from '../replace-file.ts'
+import { applyValues } from '../values/apply-values.ts'
+import type { DeviceValues, Touched } from '../values/types.ts'
+import { type KnownCard, volumesOf } from './known.ts'
+
+/** A card and what it gets of its own. */
+export interface CardWork {
+  card: KnownCard
+  values?: DeviceValues | undefined
+}
+
+export interface WriteCards {
+  image: DiskImage
+  works: readonly CardWork[]
+  /** Write all that is mapped, whatever the cards hold. */
+  full: boolean
+  env: NodeJS.ProcessEnv
+  run: Run
+  signal: AbortSignal
+  progress(progress: FlashProgress): void
+  warn(line: string): void
+}
+
+export interface Written extends FlashReport {
+  /** Milliseconds of all of it. */
+  took: number
+}
+
+export type WriteResult = { card: KnownCard; written: Written } | { card: KnownCard; error: Error }
+
+/** How it went for each card, in their order: one that fails does not end the others. Never fails itself. */
+export async function writeCards(request: WriteCards): Promise<WriteResult[]> {
+  const started = performance.now()
+  const { works, image } = request
+  const prepared = await Promise.all(works.map((work) => attempt(() => prepare(request, work))))
+  const cards = prepared.flatMap((ready) => ('value' in ready ? [ready.value.card] : []))
+  const { signal, progress } = request
+  const results = cards.length > 0 ? await flash({ image, cards, signal, progress }) : []
+  return Promise.all(
+    works.map(async ({ card, values }, index): Promise<WriteResult> => {
+      const ready = prepared[index]!
+      if ('error' in ready) return { card, error: ready.error }
+      const result = results.find((one) => one.card === card.name)!
+      if ('error' in result) return { card, error: result.error }
+      const finished = await attempt(() => finish(request, card, values, ready.value, result.report))
+      if ('error' in finished) return { card, error: finished.error }
+      return { card, written: { ...finished.value, took: performance.now() - started } }
+    }),
+  )
+}
+
+type Attempt<T> = { value: T } | { error: Error }
+
+async function attempt<T>(work: () => Promise<T>): Promise<Attempt<T>> {
+  try {
+    return { value: await work() }
+  } catch (error) {
+    return { error: error as Error }
+  }
+}
+
+interface Prepared {
+  card: Card
+  folder: string
+  before: Held | undefined
+  compared: number
+}
+
+/** Reads what nothing is known of. From here on no receipt says what the card holds. */
+async function prepare(request: WriteCards, { card }: CardWork): Promise<Prepared> {
+  const { image, full, env, signal, progress } = request
+  const folder = await receiptFolder(env)
+  await makeFolder(folder, 0o755, callerOf(env))
+  // A card that is new here may hold less than it claims.
+  if (!card.receipt && card.role === 'disk') await probeCapacity(card.areas[0]!.target, signal)
+  const { held = undefined, bytes = 0 } =
+    card.held || full || !image.chunks ? {} : await compare(card, image, signal, progress)
+  const before = card.held ?? held
+  if (card.identity) await voidReceipt(folder, card.identity)
+  return {
+    card: {
+      name: card.name,
+      areas: card.areas,
+      ...(before && !full ? { held: before } : {}),
+      journal: join(folder, `${journalName(card)}.journal`),
+      full,
+    },
+    folder,
+    before,
+    compared: bytes,
+  }
+}
+
+function journalName({ identity, infos }: KnownCard): string {
+  const key = identity ? `${identity.key}\n${identity.starts}` : infos.map(({ id }) => id).join('\n')
+  return createHash('sha256').update(key).digest('hex').slice(0, 32)
+}
+
+async function compare(
+  { name, areas }: KnownCard,
+  image: DiskImage,
+  signal: AbortSignal,
+  progress: WriteCards['progress'],
+): ReturnType<typeof compareCard> {
+  const started = performance.now()
+  return compareCard({
+    areas,
+    image,
+    signal,
+    progress: (done, total) => {
+      const rate = done / Math.max(0.001, (performance.now() - started) / 1000)
+      const left = done === 0 ? undefined : ((total - done) / rate) * 1000
+      progress({ card: name, phase: 'comparing', done, total, rate, left, slowest: 'verifying' })
+    },
+  })
+}
+
+/** The device's own values, then the receipt: what was written last is what it tells of. */
+async function finish(
+  request: WriteCards,
+  card: KnownCard,
+  values: DeviceValues | undefined,
+  { folder, before, compared }: Prepared,
+  report: FlashReport,
+): Promise<FlashReport> {
+  const { image, run, signal, warn, env } = request
+  const volumes = values ? await volumesOf(card, image) : []
+  const touched = values ? await applyValues({ run, volumes, values, signal, warn }) : []
+  const own = touched.flatMap((part) => onImage(card, part))
+  if (card.identity) {
+    const { identity, areas, receipt: earlier } = card
+    // The card is written: a receipt that cannot be kept makes the next time slower, no more.
+    await writeReceipt({ folder, env, identity, areas, image, report, before, earlier, own, signal }).catch(
+      (error: Error) => {
+        signal.throwIfAborted()
+        warn(`${card.name}: no receipt could be left: ${error.message}`)
+      },
+    )
+  }
+  return {
+    ...report,
+    bytesCompared: report.bytesCompared + compared,
+    bytesWritten: report.bytesWritten + own.reduce((sum, { length }) => sum + length, 0),
+    sampled: report.sampled + card.sampled,
+  }
+}
+
+/** From places on a device to those of the image that went there. */
+function onImage({ areas }: KnownCard, { path, ranges }: Touched): ByteRange[] {
+  const area = areas.find(({ target }) => target.path === path)
+  return area ? ranges.map(({ offset, length }) => ({ offset: area.image.offset + offset, length })) : []
+}
