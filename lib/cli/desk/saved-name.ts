@@ -21,7 +21,7 @@ const { image: suffix } = artifactSuffixes
 export function savedName(desk: DeskPlace, given: string | undefined, from: string): SavedName {
   const path = given === undefined ? resolve(desk.folder, `${stemOf(desk)}_fleetsie`) : resolve(from, given)
   const stem = basename(path).replace(/\.img(\.xz)?$/i, '')
-  if (given?.endsWith('/') || !/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$/.test(stem)) {
+  if (given === '' || given?.endsWith('/') || !/^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$/.test(stem)) {
     throw new FleetsieError('E_USAGE', `${JSON.stringify(given ?? stem)} is no name for an image`, {
       hint: 'a name of letters, digits and ._+-, such as my-device.img.xz; it may have a path before it',
     })
