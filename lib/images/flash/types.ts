@@ -116,7 +116,7 @@ export interface FlashReport {
   bytesVerified: number
   /** Mapped bytes that did not have to be written. */
   bytesSaved: number
-  /** Bytes that were believed from the receipt and read nevertheless. */
+  /** Bytes that were believed and read nevertheless: by who believes them, not by flash(). */
   sampled: number
   ms: { comparing: number; writing: number; verifying: number }
   slowest: FlashPart
