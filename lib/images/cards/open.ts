@@ -1,5 +1,6 @@
 /** From names to cards that may be written: looked at, refused or unmounted, opened, and looked at again. */
 import { stat } from 'node:fs/promises'
+import { basename } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { openTarget } from '../flash/target.ts'
@@ -56,10 +57,11 @@ export async function seeCards(wanted: readonly CardNames[], access: CardAccess)
   return cards
 }
 
+/** As the kernel calls it: a name below /dev/disk is long, and says less in a row. */
 function nameOf(infos: readonly CardInfo[]): string {
   const disks = new Set(infos.map(({ disk, name }) => disk ?? name))
-  if (infos.length > 1 && disks.size === 1) return [...disks][0]!
-  return infos.map(({ name }) => name).join('+')
+  if (disks.size === 1 && infos.length > 1) return [...disks][0]!
+  return infos.map(({ kind, name, path }) => (kind === 'file' ? name : basename(path))).join('+')
 }
 
 function expectDistinct(infos: readonly CardInfo[]): void {

@@ -34,6 +34,8 @@ export interface WriteCards {
 }
 
 export interface Written extends FlashReport {
+  /** Bytes that were read to see whether the receipt may be believed. */
+  sampled: number
   /** Milliseconds of all of it. */
   took: number
 }
@@ -134,7 +136,7 @@ async function finish(
   values: DeviceValues | undefined,
   { folder, before, compared }: Prepared,
   report: FlashReport,
-): Promise<FlashReport> {
+): Promise<Omit<Written, 'took'>> {
   const { image, run, signal, warn, env } = request
   const volumes = values ? await volumesOf(card, image) : []
   const touched = values ? await applyValues({ run, volumes, values, signal, warn }) : []
@@ -153,7 +155,7 @@ async function finish(
     ...report,
     bytesCompared: report.bytesCompared + compared,
     bytesWritten: report.bytesWritten + own.reduce((sum, { length }) => sum + length, 0),
-    sampled: report.sampled + card.sampled,
+    sampled: card.sampled,
   }
 }
 
