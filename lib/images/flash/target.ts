@@ -3,6 +3,7 @@
  * kernel allows it. Where it does not (tmpfs, some FUSE), reads come from the medium after forget().
  */
 import { constants, type FileHandle, open } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { sizeOf } from '../device-size.ts'
@@ -63,8 +64,8 @@ class OpenedTarget implements Target {
   readonly #plain: FileHandle
   readonly #direct: FileHandle | undefined
   readonly #run: Run
-  /** Whether the page cache may hold something of ours. */
-  #cached = true
+  /** Whether the page cache may hold what is read. */
+  #cached: boolean
 
   constructor({ path, kind, size, readOnly, plain, handle, run }: Opened) {
     this.path = path
@@ -74,6 +75,7 @@ class OpenedTarget implements Target {
     this.#plain = plain
     this.#direct = handle
     this.#run = run
+    this.#cached = handle === undefined
   }
 
   get direct(): boolean {
@@ -118,8 +120,8 @@ class OpenedTarget implements Target {
 
   async forget(): Promise<void> {
     if (!this.#cached) return
-    if (this.kind === 'block') await this.#run('blockdev', ['--flushbufs', this.path])
-    else await this.#run('dd', [`if=${this.path}`, 'iflag=nocache', 'count=0', 'status=none'])
+    if (this.kind === 'block') await this.#run('blockdev', ['--flushbufs', resolve(this.path)])
+    else await this.#run('dd', [`if=${resolve(this.path)}`, 'iflag=nocache', 'count=0', 'status=none'])
     this.#cached = !this.direct
   }
 
