@@ -31,7 +31,7 @@ export function putCountry(card: Card, country: string): void {
 function allow(root: VolumeEdit): void {
   const state = 'var/lib/NetworkManager/NetworkManager.state'
   const text = root.read(state)
-  const on = text?.replace(/^(\s*WirelessEnabled\s*=\s*)false\s*$/m, '$1true')
+  const on = text?.replace(/^([ \t]*WirelessEnabled[ \t]*=[ \t]*)false[ \t]*$/m, '$1true')
   if (on !== undefined && on !== text) root.rewrite(state, on, { mode: 0o600 })
   const folder = 'var/lib/systemd/rfkill'
   for (const name of root.list(folder)) {
