@@ -19,6 +19,11 @@ export interface OverlayOptions {
   allowPrivateKeys?: readonly string[] | undefined
 }
 
+/** Which files may hold a private key is asked by name: a desk takes them all. */
+type Sought = Omit<OverlayOptions, 'allowPrivateKeys'> & {
+  allowPrivateKeys?: { includes(path: string): boolean } | undefined
+}
+
 /**
  * Files up to this size are searched for private keys before their hash becomes part of a key; the larger ones
  * while they are copied.
@@ -27,7 +32,7 @@ const searchedSize = 64 * 1024
 const namesInNote = 5
 
 /** Sorted by path. Fails with E_INPUT or E_UNSAFE for what no overlay may hold. */
-export async function overlaySources(options: OverlayOptions, host: SourceHost): Promise<Source[]> {
+export async function overlaySources(options: Sought, host: SourceHost): Promise<Source[]> {
   const folder = resolve(host.cwd, options.from)
   const prefix = sourcePrefix(options.from)
   const parts = await findParts(folder, prefix, options.partition)
@@ -127,7 +132,7 @@ async function toSource(
   prefix: string,
   name: string,
   program: Chosen['program'],
-  options: OverlayOptions,
+  options: Sought,
   host: SourceHost,
 ): Promise<Source | undefined> {
   const from = join(folder, name)
