@@ -63,7 +63,7 @@ async function sameContent(volume: Volume, id: number, content: AsyncIterable<Bu
 }
 
 /** Linux, fs/ext4/inode.c, ext4_iget: a device's number is where a file's first blocks would be. */
-function deviceOf(volume: Volume, id: number): { major: number; minor: number } | undefined {
+export function deviceOf(volume: Volume, id: number): { major: number; minor: number } | undefined {
   if (!(volume instanceof ExtReader)) return undefined
   const { raw } = volume.inode(id)
   const old = raw.readUInt32LE(0x28)
