@@ -1,0 +1,44 @@
+/** Keeps what both the desk and somebody in overlays/ changed: the desk's takes the name, the other one goes aside. */
+import { cp, lstat, mkdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Caller } from '../caller.ts'
+import { makeFolder, sync } from '../replace-file.ts'
+import { privateFolder } from './places.ts'
+import type { Desk } from './types.ts'
+
+export class Replaced {
+  readonly #desk: Desk
+  readonly #folder: string
+  readonly #kept = new Set<string>()
+
+  constructor(desk: Desk) {
+    this.#desk = desk
+    const now = new Date().toISOString().replace(/[:.]/g, '-')
+    this.#folder = join(privateFolder, 'replaced', now)
+  }
+
+  /** `path` is below overlays/. It stays where it is; a second time it is not copied again. */
+  async keep(path: string): Promise<void> {
+    if (this.#kept.has(path)) return
+    this.#kept.add(path)
+    const { folder, caller, warn } = this.#desk
+    const shown = join('overlays', path)
+    const to = join(this.#folder, path)
+    await makeOwned(join(folder, dirname(to)), caller)
+    await rm(join(folder, to), { recursive: true, force: true })
+    await cp(join(folder, shown), join(folder, to), {
+      recursive: true,
+      verbatimSymlinks: true,
+      preserveTimestamps: true,
+    })
+    if ((await lstat(join(folder, to))).isFile()) await sync(join(folder, to))
+    warn(
+      `${shown} was changed both in the desk and by hand: it is now as in the desk, the other one is ${to}`,
+    )
+  }
+}
+
+async function makeOwned(folder: string, caller: Caller | undefined): Promise<void> {
+  if (caller) await makeFolder(folder, 0o755, caller)
+  else await mkdir(folder, { recursive: true })
+}

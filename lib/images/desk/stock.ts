@@ -1,0 +1,99 @@
+/** The stock image's files as a desk compares with them. Paths and names are UTF-8 text. */
+import { deviceOf } from '../customize/same.ts'
+import { contentOf } from '../customize/seed.ts'
+import { ExtReader } from '../ext/reader.ts'
+import { openVolume } from '../read-tree.ts'
+import { foldName, shown, toBytes, type Volume, type VolumeNode } from '../volume.ts'
+import { withWindow } from '../window.ts'
+import type { Attributes } from './nodes.ts'
+import type { Desk, DeskPart } from './types.ts'
+
+export class Stock {
+  readonly volume: Volume
+  readonly fat: boolean
+  readonly #folders = new Map<number, Map<string, { name: string; id: number }>>()
+
+  constructor(volume: Volume) {
+    this.volume = volume
+    this.fat = volume.foldsCase
+  }
+
+  get rootId(): number {
+    return this.volume.rootId
+  }
+
+  node(id: number): VolumeNode {
+    return this.volume.node(id)
+  }
+
+  /** What a folder has under a name; on FAT it may be written with other capitals. */
+  child(folder: number, name: string): { name: string; id: number } | undefined {
+    return this.#names(folder).get(foldName(this.volume, toBytes(name)))
+  }
+
+  children(folder: number): Iterable<{ name: string; id: number }> {
+    return this.#names(folder).values()
+  }
+
+  #names(folder: number): Map<string, { name: string; id: number }> {
+    let names = this.#folders.get(folder)
+    if (names === undefined) {
+      names = new Map()
+      for (const [bytes, id] of this.volume.list(folder)) {
+        names.set(foldName(this.volume, bytes), { name: shown(bytes), id })
+      }
+      this.#folders.set(folder, names)
+    }
+    return names
+  }
+
+  attributes(id: number): Attributes {
+    const { mode, uid, gid, type } = this.volume.node(id)
+    if (!(this.volume instanceof ExtReader)) {
+      return { mode: type === 'directory' ? 0o755 : 0o644, uid: 0, gid: 0, xattrs: new Map() }
+    }
+    const xattrs = this.volume.xattrs(this.volume.inode(id))
+    return { mode: type === 'symlink' ? 0o777 : mode & 0o7777, uid, gid, xattrs }
+  }
+
+  target(id: number): string {
+    return shown(this.volume.target(id))
+  }
+
+  device(id: number): { major: number; minor: number } | undefined {
+    return deviceOf(this.volume, id)
+  }
+
+  /** Takes a file's bytes piece by piece; `same()` at the end says whether the stock's file `id` has just those. */
+  comparer(id: number): { update(bytes: Buffer): void; same(): boolean } {
+    const pieces = contentOf(this.volume, id)
+    let rest: Buffer = Buffer.alloc(0)
+    let same = true
+    return {
+      update(bytes) {
+        for (let at = 0; same && at < bytes.length; ) {
+          if (rest.length === 0) {
+            const next = pieces.next()
+            if (next.done) same = false
+            else rest = next.value
+            continue
+          }
+          const length = Math.min(rest.length, bytes.length - at)
+          same = rest.compare(bytes, at, at + length, 0, length) === 0
+          rest = rest.subarray(length)
+          at += length
+        }
+      },
+      same: () => same && rest.length === 0 && pieces.next().done === true,
+    }
+  }
+}
+
+/** Opens what the image has in a partition. */
+export function withStock<T>(
+  { disk }: Pick<Desk, 'disk'>,
+  { partition }: DeskPart,
+  work: (stock: Stock) => Promise<T>,
+): Promise<T> {
+  return withWindow(disk, partition, 'r', (window) => work(new Stock(openVolume(window, partition))))
+}
