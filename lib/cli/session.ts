@@ -35,13 +35,19 @@ export class Session {
   }
 
   /** Chooses how events are shown. `live` asks for the moving view where stdout is a terminal. */
-  async show(options: { json?: boolean | undefined; live?: boolean; multi?: boolean }): Promise<void> {
+  async show(options: {
+    json?: boolean | undefined
+    live?: boolean
+    multi?: boolean
+    /** How many stages there are, for the live view. */
+    stages?: number
+  }): Promise<void> {
     if (options.json) {
       const { jsonRenderer } = await import('./renderers/json.ts')
       this.renderer = jsonRenderer(process.stdout)
     } else if (options.live && canMoveCursor()) {
       const { liveRenderer } = await import('./renderers/live.ts')
-      this.renderer = liveRenderer(process, options.multi ?? false)
+      this.renderer = liveRenderer(process, options.multi ?? false, options.stages)
     } else {
       this.renderer = plainRenderer(process, options.multi ?? false)
     }

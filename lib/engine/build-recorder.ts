@@ -21,7 +21,7 @@ export class BuildRecorder {
   /** What a target's stages did so far; undefined: nothing. */
   of(target: string): RecordedBuild | undefined {
     const stages = this.targets.get(target)
-    return stages && { at: this.begun.at, ms: this.now(), stages }
+    return stages && { at: this.begun.at, ms: Math.max(...stages.map(({ start, ms }) => start + ms)), stages }
   }
 
   private hear(event: BuildEvent): void {

@@ -14,7 +14,7 @@ import { inputNames, type Node, type Nodes } from './nodes.ts'
 import { Pools } from './pool.ts'
 import type { Work } from './run-stage.ts'
 import type { Derivation, Digest, Key, Source, SourceHost } from './stage.ts'
-import type { RecordedRun, StoredObject } from './store/types.ts'
+import type { RecordedBuild, RecordedRun, StoredObject } from './store/types.ts'
 
 /** A derivation whose output's digest is known. The output itself may have been evicted. */
 export interface Resolved {
@@ -52,6 +52,11 @@ export class Build {
     return `${this.options.cwd} ${target}`
   }
 
+  /** What a target's stages did in this build; undefined: nothing. */
+  recordOf(target: string): RecordedBuild | undefined {
+    return this.recorder.of(target)
+  }
+
   recordRun(node: Node, key: Key, manifest: Manifest): void {
     this.options.store.recordRun(this.targetId(node.target), node.name, key, manifest)
   }
@@ -64,7 +69,7 @@ export class Build {
   end(target: string, nodes: Nodes): void {
     for (const tell of this.progressOf(nodes).unneeded.values()) tell()
     const { store, emit } = this.options
-    const record = this.recorder.of(target)
+    const record = this.recordOf(target)
     try {
       if (record) store.recordBuild(this.targetId(target), record)
     } catch (error) {

@@ -67,6 +67,8 @@ export type BuildEvent =
   | { type: 'waiting'; target: string; stage: string; message: string }
   /** What the store gave up, and why. */
   | { type: 'evicted'; object: string; bytes: number; reason: string }
+  /** How long a target took that was built, and how many of its stages ran. */
+  | { type: 'summary'; target: string; ran: number; stages: number; ms: number }
   /** The last event of a target. */
   | { type: 'artifacts'; target: string; artifacts: Artifact[] }
   /** watch: these files were edited, and `more` than are named; a build begins. Paths as the user would write them. */

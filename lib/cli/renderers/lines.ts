@@ -33,6 +33,8 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
       return [err(remark(event.stage, event.message))]
     case 'evicted':
       return [err(`store        evicted ${event.object} (${formatBytes(event.bytes)}): ${event.reason}`)]
+    case 'summary':
+      return [out(summaryLine(multi ? event.target : 'done', event))]
     case 'artifacts':
       return event.artifacts.map((artifact) =>
         out(
@@ -57,6 +59,11 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
         ...(event.hint === undefined ? [] : [err(`  try: ${event.hint}`)]),
       ]
   }
+}
+
+function summaryLine(name: string, { ran, stages, ms }: Extract<BuildEvent, { type: 'summary' }>): string {
+  const did = ran === 0 ? 'nothing to do' : `${ran} of ${stages} stages ran`
+  return `${name.padEnd(12)} ${'after'.padEnd(11)} ${formatDuration(ms).padStart(8)}  ${did}`
 }
 
 function editedFiles(paths: readonly string[], more: number): string {

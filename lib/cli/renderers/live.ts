@@ -2,20 +2,10 @@
 import { styleText } from 'node:util'
 import { createLogUpdate } from 'log-update'
 import type { BuildEvent, CardProgress, StageAction } from '../../engine/events.ts'
-import { formatBytes, formatDuration } from '../format.ts'
-import { bar } from './bar.ts'
 import { cardRow } from './card-lines.ts'
 import { linesOf } from './lines.ts'
 import type { Renderer } from './renderer.ts'
-
-interface Running {
-  name: string
-  because: string
-  since: number
-  done: number
-  total: number | undefined
-  unit: 'bytes' | 'files'
-}
+import { RunningStages } from './running.ts'
 
 const waiting = 'watching     (Ctrl-C ends)'
 const frameMs = 100
@@ -32,16 +22,17 @@ interface Streams {
   stderr: NodeJS.WriteStream
 }
 
-export function liveRenderer(streams: Streams, multi: boolean): Renderer {
+/** `stages`: how many there are in all, where that is known. */
+export function liveRenderer(streams: Streams, multi: boolean, stages?: number): Renderer {
   const update = createLogUpdate(streams.stdout)
-  const running = new Map<string, Running>()
+  const running = new RunningStages(multi)
   const cards = new Map<string, CardProgress>()
   const busy = (): boolean => running.size > 0 || cards.size > 0
   // What a watch shows while it waits.
   let idle = ''
   const draw = (): void => {
-    const rows = [...running.values()].map((stage) => runningLine(stage))
     const columns = streams.stdout.columns ?? 80
+    const rows = running.rows(columns, stages)
     update([...rows, ...[...cards.values()].map((card) => cardRow(card, columns))].join('\n') || idle)
   }
   const timer = setInterval(() => {
@@ -50,7 +41,7 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
   timer.unref()
 
   const emit = (event: BuildEvent): void => {
-    track(running, event, multi)
+    running.hear(event)
     if (event.type === 'card-progress') cards.set(event.card, event)
     else if (event.type === 'card' || event.type === 'card-failed') cards.delete(event.card)
     if (event.type === 'ready') idle = styleText('dim', waiting, { stream: streams.stdout })
@@ -77,42 +68,9 @@ export function liveRenderer(streams: Streams, multi: boolean): Renderer {
   }
 }
 
-function track(running: Map<string, Running>, event: BuildEvent, multi: boolean): void {
-  // A newer edit has ended what was running; a verb that answers has read what it needs.
-  if (event.type === 'changed' || event.type === 'ready' || event.type === 'answer') running.clear()
-  if (!('stage' in event) || event.target === undefined || event.stage === undefined) return
-  const id = `${event.target}/${event.stage}`
-  const name = multi ? id : event.stage
-  const known = running.get(id)
-  if (event.type === 'start') {
-    const fresh = { done: 0, total: undefined, unit: 'bytes' } as const
-    running.set(id, { name, because: event.because, since: performance.now(), ...fresh })
-  } else if (event.type === 'progress' && known) {
-    known.done = event.done
-    known.total = event.total
-    known.unit = event.unit
-  } else if (event.type === 'stage' || event.type === 'failed') {
-    running.delete(id)
-  }
-}
-
-/** `decompress  ███████░░░░░░░  1.1 GiB of 1.7 GiB  410 MiB/s  2 s left` */
-function runningLine(stage: Running): string {
-  const elapsed = performance.now() - stage.since
-  const name = stage.name.padEnd(12)
-  if (stage.done === 0) return `${name} ${formatDuration(elapsed).padStart(8)}  because ${stage.because}`
-  const amount = (value: number): string => (stage.unit === 'bytes' ? formatBytes(value) : `${value} files`)
-  const rate = stage.done / (elapsed / 1000)
-  if (stage.total === undefined || stage.total === 0) {
-    return `${name} ${formatDuration(elapsed).padStart(8)}  ${amount(stage.done)}  ${amount(Math.round(rate))}/s`
-  }
-  const left = formatDuration(((stage.total - stage.done) / rate) * 1000)
-  return `${name} ${bar(stage.done / stage.total)}  ${amount(stage.done)} of ${amount(stage.total)}  ${amount(Math.round(rate))}/s  ${left} left`
-}
-
 function colour(event: BuildEvent, text: string, stream: NodeJS.WriteStream): string {
   if (event.type === 'stage') return styleText(colours[event.action], text, { stream })
-  if (event.type === 'card') return styleText('green', text, { stream })
+  if (event.type === 'card' || event.type === 'summary') return styleText('green', text, { stream })
   if (event.type === 'failed' || event.type === 'card-failed' || event.type === 'error')
     return styleText('red', text, { stream })
   if (event.type === 'warning') return styleText('yellow', text, { stream })

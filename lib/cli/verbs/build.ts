@@ -1,8 +1,9 @@
 /** `build`: makes the artifacts of targets. */
 import { Build } from '../../engine/build.ts'
 import type { BuildOptions } from '../../engine/build-options.ts'
-import type { Artifact } from '../../engine/events.ts'
+import type { Artifact, BuildEvent } from '../../engine/events.ts'
 import { topological } from '../../engine/graph.ts'
+import type { RecordedBuild } from '../../engine/store/types.ts'
 import { buildTarget } from '../../engine/target.ts'
 import { FleetsieError, toFleetsieError } from '../../errors.ts'
 import type { Session } from '../session.ts'
@@ -30,7 +31,12 @@ export async function build(session: Session, names: string[], options: BuildVer
   }
   const project = session.requireProject()
   const targets = chooseTargets(project.targets, names)
-  await session.show({ json: options.json, live: !options.debugShell, multi: targets.length > 1 })
+  await session.show({
+    json: options.json,
+    live: !options.debugShell,
+    multi: targets.length > 1,
+    stages: countStages(targets),
+  })
   if (options.offline) process.env['FLEETSIE_OFFLINE'] = '1'
   const store = await session.openStore()
   const build = new Build({
@@ -64,9 +70,20 @@ async function runAll(session: Session, build: Build, targets: Target[]): Promis
   })
   for (const { target, artifacts } of done) {
     if (target.about) session.emit({ type: 'note', target: target.name, message: target.about })
+    const record = build.recordOf(target.name)
+    if (record) session.emit(summaryOf(target.name, record))
     session.emit({ type: 'artifacts', target: target.name, artifacts })
   }
   if (failure) throw failure
+}
+
+function countStages(targets: readonly Target[]): number {
+  return targets.reduce((sum, { root }) => sum + topological(root).length, 0)
+}
+
+function summaryOf(target: string, { stages, ms }: RecordedBuild): BuildEvent {
+  const ran = stages.filter(({ action }) => action !== 'cached' && action !== 'unchanged').length
+  return { type: 'summary', target, ran, stages: stages.length, ms }
 }
 
 function noCache(cache: boolean | string[], targets: Target[]): Pick<BuildOptions, 'noCache'> {

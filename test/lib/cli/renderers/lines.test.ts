@@ -31,6 +31,16 @@ const rows: [title: string, event: BuildEvent, lines: string[]][] = [
     ['edited       a\\x0ab, c and 497 more'],
   ],
   [
+    'a build says what it did',
+    { type: 'summary', target: 't', ran: 2, stages: 7, ms: 2300 },
+    ['done         after          2.3 s  2 of 7 stages ran'],
+  ],
+  [
+    'a build with nothing to do says so',
+    { type: 'summary', target: 't', ran: 0, stages: 7, ms: 20 },
+    ['done         after          20 ms  nothing to do'],
+  ],
+  [
     'the end of a build names its first artifact and how long it took',
     { type: 'ready', result: 'built', ms: 231, artifacts: [image, { ...image, path: '/b' }] },
     ['ready        after 231 ms  /a and 1 more'],
