@@ -92,7 +92,7 @@ export async function openCard(card: SeenCard, image: DiskImage, access: CardAcc
       if (info.mounts.length > 0 && allowed.unmount) await unmountCard(info, run)
       const target = await openTarget(info.path, { run })
       targets.push(target)
-      await expectSame(info, access)
+      await expectSame(info, target, access)
     }
     const named = targets.map((target, index) => ({ target, name: card.infos[index]!.name }))
     const areas =
@@ -111,10 +111,15 @@ export async function closeTargets(targets: readonly Target[]): Promise<void> {
 }
 
 /** Another card may have been put in, a link set to another place, or the device mounted, since it was looked at. */
-async function expectSame(info: CardInfo, { cwd, allowed }: CardAccess): Promise<void> {
+async function expectSame(
+  info: CardInfo,
+  { id }: Pick<Target, 'id'>,
+  { cwd, allowed }: CardAccess,
+): Promise<void> {
   const role: Role = info.kind === 'partition' ? 'partition' : 'disk'
   const now = await inspectCard(info.name, { cwd, role })
   if (
+    id !== info.id ||
     now.id !== info.id ||
     now.sequence !== info.sequence ||
     now.size !== info.size ||

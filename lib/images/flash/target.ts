@@ -6,6 +6,8 @@ import { constants, type FileHandle, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
+import { fileId } from '../cards/mounts.ts'
+import { deviceId } from '../cards/sysfs.ts'
 import { sizeOf } from '../device-size.ts'
 import { alignedBuffers, isAligned, memoryUnit } from './buffers.ts'
 import { openFailure, transferFailure } from './target-errors.ts'
@@ -34,12 +36,14 @@ export async function openTarget(path: string, { run, readOnly = false }: OpenTa
   const plain = await opened(access | O_EXCL)
   let direct: FileHandle | undefined
   try {
-    const stats = await plain.stat()
+    const stats = await plain.stat({ bigint: true })
+    const id = stats.isBlockDevice() ? deviceId(stats.rdev) : fileId(stats)
     const size = await sizeOfTarget(path, plain)
     if (stats.isFile()) await lock(path, plain, run)
-    direct = await openDirect(path, access, size)
+    // By what is open: the path may lead elsewhere by now.
+    direct = await openDirect(`/proc/self/fd/${plain.fd}`, path, access, size)
     const kind = stats.isFile() ? 'file' : 'block'
-    return new OpenedTarget({ path, kind, size, readOnly, plain, handle: direct, run })
+    return new OpenedTarget({ path, id, kind, size, readOnly, plain, handle: direct, run })
   } catch (error) {
     await Promise.all([plain.close(), direct?.close()])
     throw error
@@ -48,6 +52,7 @@ export async function openTarget(path: string, { run, readOnly = false }: OpenTa
 
 interface Opened {
   path: string
+  id: string
   kind: 'block' | 'file'
   size: number
   readOnly: boolean
@@ -58,6 +63,7 @@ interface Opened {
 
 class OpenedTarget implements Target {
   readonly path: string
+  readonly id: string
   readonly kind: 'block' | 'file'
   readonly size: number
   readonly readOnly: boolean
@@ -67,8 +73,9 @@ class OpenedTarget implements Target {
   /** Whether the page cache may hold what is read. */
   #cached: boolean
 
-  constructor({ path, kind, size, readOnly, plain, handle, run }: Opened) {
+  constructor({ path, id, kind, size, readOnly, plain, handle, run }: Opened) {
     this.path = path
+    this.id = id
     this.kind = kind
     this.size = size
     this.readOnly = readOnly
@@ -159,10 +166,15 @@ async function lock(path: string, file: FileHandle, run: Run): Promise<void> {
 }
 
 /** Undefined where reads past the page cache are refused, some only when they are tried. */
-async function openDirect(path: string, access: number, size: number): Promise<FileHandle | undefined> {
+async function openDirect(
+  fd: string,
+  path: string,
+  access: number,
+  size: number,
+): Promise<FileHandle | undefined> {
   let file: FileHandle | undefined
   try {
-    file = await open(path, access | O_DIRECT)
+    file = await open(fd, access | O_DIRECT)
     if (size >= memoryUnit) await file.read(alignedBuffers(1, memoryUnit)[0]!, 0, memoryUnit, 0)
     return file
   } catch (error) {

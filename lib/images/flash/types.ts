@@ -41,6 +41,8 @@ export interface DiskImage {
 /** What is written to: a block device or a plain file. Offsets and lengths are bytes, aligned or not. */
 export interface Target {
   readonly path: string
+  /** What is open, whatever the path leads to by now: `major:minor` of a device, else as `fileId` tells. */
+  readonly id: string
   readonly kind: 'block' | 'file'
   readonly size: number
   readonly readOnly: boolean
