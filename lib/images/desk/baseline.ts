@@ -57,6 +57,8 @@ const upperEntry = v.strictObject({
 
 const baseline = v.strictObject({
   format: v.literal(1),
+  /** Which stock it was. */
+  stock: v.string(),
   form: v.strictObject({ whiteouts: v.picklist(['device', 'file']), owners: v.boolean() }),
   /** False while `.new_N` is being filled: nothing in it is the user's work. */
   complete: v.boolean(),
@@ -75,6 +77,7 @@ export type Held = v.InferOutput<typeof held>
 export type UpperEntry = v.InferOutput<typeof upperEntry>
 
 export interface Baseline {
+  stock: string
   form: UpperForm
   complete: boolean
   at: number
@@ -85,9 +88,10 @@ export interface Baseline {
 
 const nameOf = (number: number): string => `baseline_${number}.json`
 
-export function emptyBaseline(form: UpperForm): Baseline {
+export function emptyBaseline(form: UpperForm, stock: string): Baseline {
   const { whiteouts, owners } = form
   return {
+    stock,
     form: { whiteouts, owners },
     complete: true,
     at: 0,

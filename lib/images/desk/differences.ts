@@ -45,6 +45,8 @@ export function findDifferences(
 ): Differences {
   const found = new Map<string, Found>()
   const left: Left[] = unreadable.map((path) => ({ path, why: 'its name is not UTF-8', refuse: true }))
+  // Another image has other inodes; then a stamp alone says what was changed.
+  const isSame = baseline.stock === stock.identity
   const marks = baseline.form.whiteouts === 'file'
 
   const visit = (folder: UpperNode, lowerFolder: number | undefined): void => {
@@ -65,7 +67,7 @@ export function findDifferences(
       found.set(node.path, {
         node,
         lower: lower?.id ?? 0,
-        changed: !isUnchanged(node, node.path, baseline) || known?.lower !== (lower?.id ?? 0),
+        changed: !isUnchanged(node, node.path, baseline) || (isSame && known?.lower !== (lower?.id ?? 0)),
         opaque: isOpaque,
       })
       if (node.kind !== 'directory') continue

@@ -28,12 +28,11 @@ export async function layOut(desk: Desk, part: DeskPart): Promise<void> {
     const before = await readBaseline(desk, number)
     const tree = await laidTree(desk, number, stock, part.form, before)
     const scan = await scanUpper(at, before?.form.whiteouts === 'file')
-    const { remove, write } = outdated(tree, scan, before, part)
+    const { remove, write } = outdated(tree, scan, before, stock, part)
     if (remove.length > 0 || write.length > 0) {
       // From here on nothing in it is the user's work alone.
-      const { whiteouts, owners } = part.form
-      const form = { whiteouts, owners }
-      await writeBaseline(desk, number, { ...(before ?? emptyBaseline(form)), complete: false })
+      const unfinished = before ?? emptyBaseline(part.form, stock.identity)
+      await writeBaseline(desk, number, { ...unfinished, complete: false })
       for (const node of remove) await removeUpper(at, node)
       await writeUpper(desk, upper, part.form, write)
     }
@@ -47,10 +46,14 @@ function outdated(
   { nodes }: LaidTree,
   { nodes: there }: Scan,
   before: Baseline | undefined,
+  stock: Stock,
   { form }: DeskPart,
 ): { remove: UpperNode[]; write: LaidNode[] } {
   const isUsable =
-    before?.complete && before.form.owners === form.owners && before.form.whiteouts === form.whiteouts
+    before?.complete &&
+    before.stock === stock.identity &&
+    before.form.owners === form.owners &&
+    before.form.whiteouts === form.whiteouts
   const write = new Map<string, LaidNode>()
   for (const [path, node] of nodes) {
     const known = before?.upper.get(path)
@@ -102,12 +105,10 @@ async function finish(
   { nodes, overlay }: LaidTree,
   left: string[],
 ): Promise<void> {
-  const { whiteouts, owners } = form
   const at = Date.now()
-  const scan = await scanUpper(join(desk.folder, upperPlace(partition.number)), whiteouts === 'file')
+  const scan = await scanUpper(join(desk.folder, upperPlace(partition.number)), form.whiteouts === 'file')
   const laid: Baseline = {
-    ...emptyBaseline({ whiteouts, owners }),
-    complete: true,
+    ...emptyBaseline(form, stock.identity),
     at,
     overlay,
     left,

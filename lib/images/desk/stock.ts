@@ -1,4 +1,5 @@
 /** The stock image's files as a desk compares with them. Paths and names are UTF-8 text. */
+import { createHash } from 'node:crypto'
 import { deviceOf } from '../customize/same.ts'
 import { contentOf } from '../customize/seed.ts'
 import { ExtReader } from '../ext/reader.ts'
@@ -11,10 +12,13 @@ import type { Desk, DeskPart } from './types.ts'
 export class Stock {
   readonly volume: Volume
   readonly fat: boolean
+  /** Which filesystem it is: a digest of its beginning, with the time of its last change in it. */
+  readonly identity: string
   readonly #folders = new Map<number, Map<string, { name: string; id: number }>>()
 
-  constructor(volume: Volume) {
+  constructor(volume: Volume, identity: string) {
     this.volume = volume
+    this.identity = identity
     this.fat = volume.foldsCase
   }
 
@@ -33,6 +37,22 @@ export class Stock {
 
   children(folder: number): Iterable<{ name: string; id: number }> {
     return this.#names(folder).values()
+  }
+
+  /** All files, links and devices at or below a path that holds no links. */
+  *filesAt(path: string): Generator<string> {
+    let id = this.rootId
+    for (const name of path.split('/')) {
+      const next = this.node(id).type === 'directory' ? this.child(id, name) : undefined
+      if (next?.name !== name) return
+      id = next.id
+    }
+    yield* this.#filesIn(path, id)
+  }
+
+  *#filesIn(path: string, id: number): Generator<string> {
+    if (this.node(id).type !== 'directory') yield path
+    else for (const child of this.children(id)) yield* this.#filesIn(`${path}/${child.name}`, child.id)
   }
 
   #names(folder: number): Map<string, { name: string; id: number }> {
@@ -95,5 +115,9 @@ export function withStock<T>(
   { partition }: DeskPart,
   work: (stock: Stock) => Promise<T>,
 ): Promise<T> {
-  return withWindow(disk, partition, 'r', (window) => work(new Stock(openVolume(window, partition))))
+  return withWindow(disk, partition, 'r', (window) => {
+    const start = window.read(0, 4096)
+    const identity = createHash('sha256').update(start).digest('hex').slice(0, 32)
+    return work(new Stock(openVolume(window, partition), identity))
+  })
 }

@@ -28,7 +28,6 @@ export async function takeIn(desk: Desk, part: DeskPart): Promise<TakenIn> {
   const before = await readBaseline(desk, number)
   // While it is being filled, all in it comes from overlays/.
   if (!(await isFolder(upper)) || before?.complete === false) return counts
-  const baseline = before ?? emptyBaseline(part.form)
   const overlays = join(desk.folder, 'overlays')
   if (!(await isFolder(overlays))) {
     await mkdir(overlays)
@@ -36,8 +35,9 @@ export async function takeIn(desk: Desk, part: DeskPart): Promise<TakenIn> {
   }
   await sweepParts(overlays)
   const at = Date.now()
-  const scan = await scanUpper(upper, baseline.form.whiteouts === 'file')
+  const scan = await scanUpper(upper, (before ?? part).form.whiteouts === 'file')
   const left = await withStock(desk, part, async (stock) => {
+    const baseline = before ?? emptyBaseline(part.form, stock.identity)
     checkTop(desk, number, scan, stock, baseline)
     const comparing: Comparing = { stock, baseline, heldAt: heldAt(baseline) }
     const wanted = new Map<string, Wanted>()
