@@ -1,5 +1,5 @@
 /** By which means this user can mount an image. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { findTool } from '../../engine/tools.ts'
 import { FleetsieError } from '../../errors.ts'
@@ -44,7 +44,23 @@ function mayMount(): boolean {
   if (process.geteuid?.() !== 0) return false
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
   const sysAdmin = 1n << 21n
-  return (BigInt(`0x${effective ?? '0'}`) & sysAdmin) !== 0n && existsSync('/dev/loop-control')
+  return (BigInt(`0x${effective ?? '0'}`) & sysAdmin) !== 0n && mayUse('/dev/loop-control')
+}
+
+/** Whether chown and mknod do in part_N what they say: to root of this machine, or of a container with users of its own. */
+export function keepsOwners(form: Attachment['form']): boolean {
+  if (form === 'kernel') return true
+  const mapped = Number(readFileSync('/proc/self/uid_map', 'utf8').trim().split(/\s+/)[2])
+  return process.geteuid?.() === 0 && mapped >= 65_536
+}
+
+function mayUse(device: string): boolean {
+  try {
+    accessSync(device, constants.R_OK | constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function checkFuse(): void {
@@ -59,12 +75,9 @@ function checkFuse(): void {
       },
     )
   }
-  try {
-    accessSync('/dev/fuse', constants.R_OK | constants.W_OK)
-  } catch (cause) {
+  if (!mayUse('/dev/fuse')) {
     throw new FleetsieError('E_RIGHTS', 'to mount an image without root, /dev/fuse is needed', {
       hint: 'allow it for everybody, as udev does: sudo chmod 666 /dev/fuse, or run this with sudo',
-      cause,
     })
   }
 }

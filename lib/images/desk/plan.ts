@@ -2,6 +2,7 @@
 import { isExtendedType } from '../../formats/mbr.ts'
 import type { PartitionInfo, PartitionTable } from '../partition-table.ts'
 import type { AttachedPart, Attachment, DeskMount } from './attachment.ts'
+import { keepsOwners } from './form.ts'
 import { mergedPlace, originalPlace, upperPlace } from './places.ts'
 
 export interface Plan {
@@ -25,7 +26,7 @@ export function planMounts(
     if (why !== undefined) warn(`partition ${partition.number} is left out: ${why}`)
     return why === undefined
   })
-  const owners = form === 'kernel' || process.geteuid?.() === 0
+  const owners = keepsOwners(form)
   const parts = partitions.map(
     ({ number, filesystem }): AttachedPart => ({
       number,

@@ -5,6 +5,7 @@ import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { sync } from '../replace-file.ts'
 import { type DeskRecord, recordName } from './attachment.ts'
+import { refuseElsewhere } from './elsewhere.ts'
 import { holdersOf } from './holders.ts'
 import { removeLinks } from './labels.ts'
 import { mountsBelow } from './mount-info.ts'
@@ -24,6 +25,7 @@ export async function undo(folder: string, record: DeskRecord, run: Run): Promis
   if (record.boot === (await bootId())) {
     await endOrphans(real, record)
     const standing = await standingMounts(real, record)
+    if (standing.length === 0) await refuseElsewhere(real, record)
     await refuseWhileBusy(real, standing)
     for (const one of standing.reverse()) await unmountOne(real, one, record, run)
   }

@@ -1,4 +1,5 @@
 /** A disk with every kind of partition that a desk meets, and desks to mount it in. */
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -7,6 +8,7 @@ import {
   cpSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -15,10 +17,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runner } from '../../../../lib/engine/process.ts'
+import type { FleetsieError } from '../../../../lib/errors.ts'
 import { attachDesk } from '../../../../lib/images/desk/attach.ts'
 import type { Attachment } from '../../../../lib/images/desk/attachment.ts'
 import { detachDesk } from '../../../../lib/images/desk/detach.ts'
 import { withDeskLock } from '../../../../lib/images/desk/lock.ts'
+import { deskState } from '../../../../lib/images/desk/state.ts'
 import { readPartitionTable } from '../../../../lib/images/partitions.ts'
 import { MiB, TestDisk, tool, toolEnvironment } from '../../../helpers/disks.ts'
 
@@ -74,6 +78,13 @@ export function makeDisk(): TestDisk {
     rmSync(tree, { recursive: true })
   }
   return disk
+}
+
+/** For assert.rejects. */
+export const failure = (code: string, pattern: RegExp) => (error: FleetsieError) => {
+  assert.equal(error.code, code, error.message)
+  assert.match(error.message, pattern)
+  return true
 }
 
 export const sha256 = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex')
@@ -149,7 +160,7 @@ export class TestDesk {
       ...by,
       process.execPath,
       '--import',
-      'tsx',
+      import.meta.resolve('tsx'),
       driver,
       verb,
       this.folder,
@@ -169,6 +180,16 @@ export class TestDesk {
     return tool('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE'])
       .split('\n')
       .filter((line) => line.includes(this.top))
+  }
+
+  /** Nothing of it is left but the image, the upper folders and an empty folder of ours. */
+  async assertUnmounted(): Promise<void> {
+    assert.deepEqual(this.mounts(), [])
+    assert.deepEqual(this.loops(), [])
+    assert.equal((await deskState(this.folder)).is, 'unmounted')
+    const left = readdirSync(this.folder).filter((name) => !/^\.new_\d$/.test(name))
+    assert.deepEqual(left, ['.desk', 'os.img'])
+    assert.deepEqual(readdirSync(this.path('.desk')), [])
   }
 
   /** Whatever the test left: only mounts below its own folder, the last made first. */
