@@ -1,6 +1,7 @@
 /** The verbs, by what they are about. Each verb's code is loaded when it is called, not before. */
 import { Command } from 'commander'
 import { version } from '../version.ts'
+import { bootCommands } from './commands/boot.ts'
 import { buildCommands } from './commands/build.ts'
 import { cardCommands } from './commands/card.ts'
 import { deskCommands } from './commands/desk.ts'
@@ -25,6 +26,7 @@ export function program(session: Session): Command {
   lookCommands(root, session)
   deskCommands(root, session)
   cardCommands(root, session)
+  bootCommands(root, session)
   storeCommands(root, session)
   trustCommands(root, session)
   machineCommands(root, session)
