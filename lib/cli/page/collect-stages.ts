@@ -56,7 +56,7 @@ function stageOf(known: Known, node: Node, builds: readonly RecordedBuild[]): Pa
     sources: parts('source').map(([path]) => path),
     tools: parts('tool').map(([name, value]) => [name, value.split(' ')[0]!]),
   }
-  if (results[0]) page.last = results[0]
+  if (results[0]) page.last = { ...results[0], current: results[0].at === builds[0]!.at }
   if (ran) page.ran = ran
   if (stage.kind === 'deploy') {
     const deployment = store.deployment(`${targetId} ${node.name}`)

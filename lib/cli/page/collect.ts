@@ -19,6 +19,13 @@ export async function collect(
 ): Promise<PageData> {
   const known = { store, targetId: `${cwd} ${name}`, nodes: nodesOf(name, root) }
   const builds = store.builds(known.targetId)
+  const disk = await diskOf(known, signal)
+  const failed = builds[0]?.stages.find(({ action }) => action === 'failed')
+  if (failed && disk.disk) {
+    disk.remarks.push(
+      `The last build failed in ${failed.stage}: how full partitions are is told of the one before.`,
+    )
+  }
   return {
     target: name,
     about,
@@ -27,6 +34,6 @@ export async function collect(
     stages: stagesOf(known, builds),
     edges: edgesOf(known.nodes),
     builds: builds.slice(0, shownBuilds),
-    ...(await diskOf(known, signal)),
+    ...disk,
   }
 }

@@ -9,8 +9,8 @@ export interface PageStage {
   stage: string
   summary: string
   kind: 'build' | 'deploy'
-  /** In the last build that came to it. */
-  last?: RecordedStage & { at: number }
+  /** In the last build that came to it, and whether that was the last of all. */
+  last?: RecordedStage & { at: number; current: boolean }
   /** The last time that it really ran. */
   ran?: RecordedStage & { at: number }
   output?: {

@@ -41,7 +41,7 @@ ${facts(data)}</header>
 <main>
 <section class="card" aria-labelledby="stages"><h2 id="stages">Stages</h2>
 <div class="wide">${graphSvg(stages, edges)}</div>
-<p class="legend"><span><span class="dot ran"></span>ran in the last build</span><span><span class="dot hit"></span>known, from the store</span><span><span class="dot got"></span>from a binary cache</span><span><span class="dot bad"></span>failed</span><span><span class="dot none"></span>not run yet</span><span>Choose a stage to see all that is known of it.</span></p>
+<p class="legend"><span><span class="dot ran"></span>ran in the last build</span><span><span class="dot hit"></span>known, from the store</span><span><span class="dot got"></span>from a binary cache</span><span><span class="dot bad"></span>failed</span><span><span class="dot none"></span>not reached</span><span>Choose a stage to see all that is known of it.</span></p>
 ${stages.map((stage) => stagePanel(stage, data))}</section>
 <section class="card" aria-labelledby="builds"><h2 id="builds">Builds</h2>
 ${builds.length === 0 ? html`<p class="remark">This target was never built here. <code>fleetsie build ${target}</code> builds it.</p>` : html`${buildChart(builds)}${builds.map(timeline)}`}</section>

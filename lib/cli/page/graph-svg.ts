@@ -60,6 +60,7 @@ const round = (value: number): number => Math.round(value * 10) / 10
 
 function boxSvg(stage: PageStage, { x, y }: Point): Markup {
   const { name, summary, last, output } = stage
+  const reached = last === undefined || last.current ? result(last) : 'not reached'
   const left = round(x - box.width / 2)
   const top = round(y - box.height / 2)
   const title = `${name}: ${result(last)}${last ? `, because ${last.because}` : ''}\n${summary}`
@@ -70,9 +71,9 @@ function boxSvg(stage: PageStage, { x, y }: Point): Markup {
         ? `deploys ${stage.files?.length ?? 0} files`
         : ''
       : formatBytes(output.bytes)
-  return html`<a class="stage ${tone(last?.action)}" href="#stage-${name}" data-stage="${name}" aria-label="${title}"><title>${title}</title>
+  return html`<a class="stage ${last?.current === false ? 'none' : tone(last?.action)}" href="#stage-${name}" data-stage="${name}" aria-label="${title}"><title>${title}</title>
 <rect x="${left}" y="${top}" width="${box.width}" height="${box.height}" rx="${stage.kind === 'deploy' ? 22 : 7}"/><rect class="mark" x="${left + 12}" y="${top + 14}" width="10" height="10" rx="5"/>
-<text class="name" x="${left + 30}" y="${top + 24}">${clip(name, 20)}</text><text x="${left + 30}" y="${top + 42}">${result(last)}</text><text class="faint" x="${left + 30}" y="${top + 58}">${size}</text></a>
+<text class="name" x="${left + 30}" y="${top + 24}">${clip(name, 20)}</text><text x="${left + 30}" y="${top + 42}">${reached}</text><text class="faint" x="${left + 30}" y="${top + 58}">${size}</text></a>
 `
 }
 

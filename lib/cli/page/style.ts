@@ -91,13 +91,13 @@ rect.soft { opacity: .3 }
 input, select { font: inherit; color: inherit; background: var(--page); border: 1px solid var(--line); border-radius: 6px; padding: 6px 9px; min-height: 36px; width: 100% }
 #list { display: none; max-height: min(560px, 70vh); overflow: auto; border: 1px solid var(--line); border-radius: 8px; position: relative }
 .script #list { display: block }
-#list table { table-layout: fixed; min-width: 820px; border-collapse: separate; border-spacing: 0 }
+#list table { table-layout: fixed; min-width: 836px; border-collapse: separate; border-spacing: 0 }
 #list th, #list td { padding: 0 10px; height: 30px; line-height: 29px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
 #list thead th { position: sticky; top: 0; background: var(--card); z-index: 1; border-bottom: 1px solid var(--line) }
 #list thead button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; font-weight: 500 }
 #list tbody th { font: 13px/29px ui-monospace, monospace; font-weight: 400 }
 #list tr.gap td { padding: 0; border: 0; height: 0 }
-#list .kind { width: 88px } #list .layer { width: 104px } #list .size { width: 92px } #list .mode { width: 64px }
+#list .kind { width: 104px } #list .layer { width: 104px } #list .size { width: 92px } #list .mode { width: 64px }
 #list .owner { width: 84px } #list .note { width: 168px }
 .added::before { content: '+ '; color: var(--ran); font-weight: 700 }
 .changed::before { content: '~ '; color: var(--p1); font-weight: 700 }

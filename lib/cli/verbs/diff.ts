@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { type Run, runner } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { diffImages } from '../../images/diff/diff-images.ts'
-import { type Base, isRaw, type Side, type Unpacked, unpack } from '../../images/diff/unpack.ts'
+import { type Base, kindOf, type Side, type Unpacked, unpack } from '../../images/diff/unpack.ts'
 import { openDiskImage } from '../../images/flash/disk-image.ts'
 import { partitionName } from '../../images/partition-edit.ts'
 import { toBytes } from '../../images/volume.ts'
@@ -48,24 +48,32 @@ async function unpackBoth(
   const { signal } = session
   const open: Side[] = []
   try {
+    const jobs = availableParallelism()
     for (const { name, file, manifest } of operands) {
-      const jobs = availableParallelism()
       const known = manifest ? { manifest } : {}
       const image = await openDiskImage({ file, name, run, tmp, jobs, signal, ...known })
-      open.push({ image, raw: (await isRaw(file)) ? file : undefined })
+      open.push({ image, file, kind: await kindOf(file) })
     }
     const bases: Base[] = stocks.flatMap(({ file, manifest }) =>
       manifest ? [{ disk: file, chunks: manifest.chunks }] : [],
     )
     // A raw one first: the other may be told as a change of it.
-    const order = open[0]!.raw === undefined && open[1]!.raw !== undefined ? [1, 0] : [0, 1]
+    const order = open[0]!.kind !== 'raw' && open[1]!.kind === 'raw' ? [1, 0] : [0, 1]
     const unpacked: Unpacked[] = []
     for (const index of order) {
       const { name } = operands[index]!
       const progress = (done: number, total: number): void =>
         session.emit({ type: 'progress', target: 'diff', stage: name, done, total, unit: 'bytes' })
       session.emit({ type: 'start', target: 'diff', stage: name, because: 'its files are read' })
-      const made = await unpack(open[index]!, { bases, tmp, name: `disk-${index}`, signal, progress })
+      const made = await unpack(open[index]!, {
+        bases,
+        tmp,
+        name: `disk-${index}`,
+        run,
+        jobs,
+        signal,
+        progress,
+      })
       if (!made.patch) bases.push(made)
       unpacked[index] = made
     }

@@ -1,12 +1,16 @@
 /** Makes the bytes of images readable at any place, unpacking no more of them than it takes. */
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Run } from '../../engine/process.ts'
+import { decode } from '../containers/decode.ts'
 import { containerKind, magicLength } from '../containers/kind.ts'
+import { roomFor } from '../containers/room.ts'
 import { readerOf } from '../feed.ts'
 import { BufferPool } from '../flash/buffers.ts'
 import type { DiskImage } from '../flash/types.ts'
-import { chunkSize } from '../image.ts'
+import { type ContainerKind, chunkSize } from '../image.ts'
 import { ImageWriter } from '../image-writer.ts'
+import { maxImageSize } from '../limits.ts'
 import type { PartitionTable } from '../partition-table.ts'
 import type { Readable } from './patched-window.ts'
 
@@ -15,8 +19,8 @@ type Chunks = readonly (string | null)[]
 /** An image that was opened for a comparison. */
 export interface Side {
   image: DiskImage
-  /** Where it is raw already. */
-  raw: string | undefined
+  file: string
+  kind: ContainerKind
 }
 
 /** A raw image whose chunks are known. */
@@ -37,6 +41,9 @@ export interface UnpackOptions {
   tmp: string
   /** The file's name there. */
   name: string
+  run: Run
+  /** Decoders at once. */
+  jobs: number
   signal: AbortSignal
   progress(done: number, total: number): void
 }
@@ -44,22 +51,23 @@ export interface UnpackOptions {
 /** Buffers between the decoder and the disk. */
 const buffers = 8
 
-/** Whether a file is a disk image as it is. */
-export async function isRaw(path: string): Promise<boolean> {
+/** How the image in a file is packed; `raw`: not at all. */
+export async function kindOf(path: string): Promise<ContainerKind> {
   const file = await open(path)
   try {
-    return containerKind(await readerOf(file)(0, magicLength), path) === 'raw'
+    return containerKind(await readerOf(file)(0, magicLength), path)
   } finally {
     await file.close()
   }
 }
 
 /** Where the chunks are known, only those are unpacked that `bases` do not have at the same place; else all. */
-export async function unpack({ image, raw }: Side, options: UnpackOptions): Promise<Unpacked> {
+export async function unpack(side: Side, options: UnpackOptions): Promise<Unpacked> {
+  const { image, file: packed, kind } = side
   const { table, chunks, size } = image
-  if (raw !== undefined && chunks) return { table, chunks, disk: raw }
+  if (kind === 'raw' && chunks) return { table, chunks, disk: packed }
   const bases = options.bases.filter((base) => base.chunks.length === chunks?.length)
-  if (!chunks || bases.length === 0) return { table, ...(await unpackAll(image, options)) }
+  if (!chunks || bases.length === 0) return { table, ...(await unpackAll(side, options)) }
   const [best] = bases
     .map((base) => ({ base, missing: differing(base.chunks, chunks) }))
     .sort((a, b) => a.missing.length - b.missing.length)
@@ -77,17 +85,16 @@ export function differing(a: Chunks, b: Chunks): number[] {
 }
 
 async function unpackAll(
-  image: DiskImage,
-  options: UnpackOptions,
+  { file, kind, image }: Side,
+  { tmp, name, run, jobs, signal, progress }: UnpackOptions,
 ): Promise<{ disk: string; chunks: Chunks }> {
-  const disk = join(options.tmp, options.name)
+  const disk = join(tmp, name)
+  const fileSize = (await stat(file)).size
+  await roomFor(tmp, maxImageSize).then((checkSize) => checkSize(image.size))
   const writer = await ImageWriter.create(disk)
   try {
-    for await (const { at, bytes } of image.read([{ offset: 0, length: image.size }], options.signal)) {
-      writer.write(at, bytes)
-      if (writer.behind) await writer.caughtUp()
-      options.progress(at + bytes.length, image.size)
-    }
+    const decoding = { file, fileSize, writer, checkSize: () => {}, run, signal, jobs }
+    await decode(kind, { ...decoding, progress: (done) => progress(done, image.size) })
     return { disk, chunks: (await writer.finish(image.size)).chunks }
   } finally {
     await writer.close()
