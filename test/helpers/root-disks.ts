@@ -106,7 +106,9 @@ export class RootDisk extends TestDisk {
 
   /** Runs debugfs commands that change the filesystem, as a device would have. */
   change(commands: readonly string[]): void {
-    for (const command of commands) tool('debugfs', ['-w', '-R', command, this.ext])
+    const script = join(this.folder, 'commands')
+    writeFileSync(script, `${commands.join('\n')}\n`)
+    tool('debugfs', ['-w', '-f', script, this.ext])
   }
 
   /** Puts a file there, in the place of one that may be there. */
