@@ -61,12 +61,7 @@ export async function* readChunks(
       if (known?.[index] === null) bytes.fill(0)
       else {
         const since = performance.now()
-        try {
-          await reader.fill(bytes, index * chunkSize)
-        } catch (error) {
-          pool.give(buffer)
-          throw error instanceof FleetsieError ? error.inFile(name) : error
-        }
+        await named(name, reader.fill(bytes, index * chunkSize))
         waited(performance.now() - since)
       }
       check?.take(index * chunkSize, bytes)
@@ -76,10 +71,17 @@ export async function* readChunks(
       if (pending.length === ahead) yield checked(await pending.shift()!, name, known)
     }
     while (pending.length > 0) yield checked(await pending.shift()!, name, known)
+    await named(name, reader.finish())
   } finally {
     for (const chunk of pending) pool.give((await chunk).buffer)
     await reader.close()
   }
+}
+
+async function named(name: string, work: Promise<void>): Promise<void> {
+  await work.catch((error: unknown) => {
+    throw error instanceof FleetsieError ? error.inFile(name) : error
+  })
 }
 
 async function hashed(index: number, bytes: Buffer, buffer: Buffer): Promise<Chunk> {

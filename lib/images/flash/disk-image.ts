@@ -162,7 +162,8 @@ async function openSource(options: OpenDiskImage, name: string): Promise<Opened>
       const sha256 = await identity()
       const large = blocks.some(({ uncompressed }) => uncompressed > maxBlock)
       if (blocks.length < 2 || large) {
-        return { source: new StreamedSource(kind, path, index.uncompressed, run), chunks, sha256 }
+        const how = { run, checked: chunks !== undefined }
+        return { source: new StreamedSource(kind, path, index.uncompressed, how), chunks, sha256 }
       }
       kept = true
       const checked = chunks !== undefined
@@ -170,7 +171,7 @@ async function openSource(options: OpenDiskImage, name: string): Promise<Opened>
     }
     const scanned = manifest ?? (await scanStream(kind, { file: path, run, signal }))
     return {
-      source: new StreamedSource(kind, path, scanned.size, run),
+      source: new StreamedSource(kind, path, scanned.size, { run, checked: true }),
       chunks: scanned.chunks,
       sha256: await identity(),
     }

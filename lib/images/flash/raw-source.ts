@@ -24,7 +24,7 @@ export class RawSource implements Source {
   }
 
   reader(): Reader {
-    return { fill: (into, at) => this.#fill(into, at), close: async () => {} }
+    return { fill: (into, at) => this.#fill(into, at), finish: async () => {}, close: async () => {} }
   }
 
   close(): Promise<void> {

@@ -14,6 +14,8 @@ export interface Source {
 export interface Reader {
   /** Fills `into` from byte `at` of the disk on. Each call goes on behind the one before. */
   fill(into: Buffer, at: number): Promise<void>
+  /** To be called behind the last fill: whether all that was read is what it should be shows only at its end. */
+  finish(): Promise<void>
   /** Ends what reads ahead. */
   close(): Promise<void>
 }

@@ -25,8 +25,11 @@ export class StreamedSource implements Source {
   readonly #kind: Streamed
   readonly #file: string
   readonly #run: Run
+  readonly #checked: boolean
 
-  constructor(kind: Streamed, file: string, size: number, run: Run) {
+  /** `checked`: what is read is held against digests, so that it need not be decoded to its end. */
+  constructor(kind: Streamed, file: string, size: number, { run, checked }: { run: Run; checked: boolean }) {
+    this.#checked = checked
     this.#kind = kind
     this.#file = file
     this.size = size
@@ -35,13 +38,15 @@ export class StreamedSource implements Source {
 
   reader(ranges: readonly ByteRange[], signal: AbortSignal): Reader {
     const last = ranges.at(-1)
-    const channel = new Channel(last ? last.offset + last.length : 0)
+    const end = last ? last.offset + last.length : 0
+    const channel = new Channel(this.#checked ? end : Number.POSITIVE_INFINITY)
     const ended = decodeInto(channel, { kind: this.#kind, file: this.#file, run: this.#run, signal }).then(
       () => channel.end(undefined),
       (error: unknown) => channel.end(error),
     )
     return {
       fill: (into, at) => channel.fill(into, at),
+      finish: () => (this.#checked ? Promise.resolve() : channel.finish()),
       close: async () => {
         channel.stop()
         await ended
@@ -143,6 +148,16 @@ class Channel implements Sink {
     this.#wakeWriter()
   }
 
+  /** Drops the rest. */
+  async finish(): Promise<void> {
+    this.#from = Number.POSITIVE_INFINITY
+    this.#parts = []
+    this.#waiting = 0
+    this.#wakeWriter()
+    while (!this.#ended) await this.#more()
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
   end(failure: unknown): void {
     this.#ended = true
     if (!(failure instanceof Stopped)) this.#failure = failure
@@ -173,9 +188,13 @@ class Channel implements Sink {
       if (part) return part
       if (this.#failure !== undefined) throw this.#failure
       if (this.#ended) throw damagedContainer(`the image ends before byte ${this.#from}`)
-      await new Promise<void>((resolve) => {
-        this.#wakeReader = resolve
-      })
+      await this.#more()
     }
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wakeReader = resolve
+    })
   }
 }

@@ -86,6 +86,8 @@ export class XzSource implements Source {
           done += await source.readAt(into.subarray(done), position)
         }
       },
+      // A block is used when it has been checked.
+      finish: async () => {},
       close: async () => {
         await Promise.all(decoded.map((_, i) => drop(i)))
       },
