@@ -6,6 +6,7 @@ import type { CardPlan } from './card-plan.ts'
 import { isHeld } from './card-plan.ts'
 import { differences, inChunk, readCell, sumOfChunk, type WriteRun, wholeRuns } from './cell-bytes.ts'
 import type { Cell } from './cells.ts'
+import { maxUnreadable } from './compare.ts'
 import { roomFor } from './compare-places.ts'
 import type { CellLine, CellState } from './journal.ts'
 import type { Card, Chunk } from './types.ts'
@@ -37,6 +38,7 @@ export class CardWriter {
   readonly #buffers = new BufferPool(lanes, roomFor(chunkSize))
   readonly #queue: Offered[] = []
   #running = 0
+  #unreadable = 0
   #idleSince = performance.now()
   #begun: Promise<void> | undefined
   #failure: unknown
@@ -155,6 +157,11 @@ export class CardWriter {
       const { parts, read } = await readCell(this.card.areas, cell, buffer)
       this.bytesCompared += read
       return differences(parts, chunk.bytes)
+    } catch (error) {
+      this.#unreadable++
+      // A card often has another place for what is written where it cannot be read.
+      if (!(error instanceof FleetsieError) || this.#unreadable > maxUnreadable) throw error
+      return { runs: wholeRuns(cell), heads: cell.parts.some(({ head }) => head) }
     } finally {
       this.comparing += (performance.now() - since) / lanes
       this.#buffers.give(buffer)

@@ -14,7 +14,7 @@ import type { Area, DiskImage, Held } from './types.ts'
 const readers = 4
 const maxRun = 4 * 1024 * 1024
 /** Places of a card that may be unreadable before it counts as failing. */
-const maxUnreadable = 16
+export const maxUnreadable = 16
 
 export interface CompareRequest {
   areas: readonly Area[]
