@@ -8,6 +8,7 @@ import { probeCapacity } from '../flash/capacity.ts'
 import { compareCard } from '../flash/compare.ts'
 import { flash } from '../flash/flash.ts'
 import { receiptFolder, voidReceipt } from '../flash/receipt.ts'
+import { identifyCard } from '../flash/receipt-identity.ts'
 import { writeReceipt } from '../flash/receipt-write.ts'
 import type { Card, DiskImage, FlashProgress, FlashReport, Held } from '../flash/types.ts'
 import { makeFolder } from '../replace-file.ts'
@@ -82,15 +83,26 @@ interface Prepared {
 
 /** Reads what nothing is known of. From here on no receipt says what the card holds. */
 async function prepare(request: WriteCards, { card }: CardWork): Promise<Prepared> {
-  const { image, full, env, signal, progress } = request
+  const { image, full, env, signal, progress, warn } = request
   const folder = await receiptFolder(env)
   await makeFolder(folder, 0o755, callerOf(env))
   // A card that is new here may hold less than it claims.
   if (!card.receipt && card.role === 'disk') await probeCapacity(card.areas[0]!.target, signal)
-  const { held = undefined, bytes = 0 } =
-    card.held || full || !image.chunks ? {} : await compare(card, image, signal, progress)
+  const {
+    held = undefined,
+    bytes = 0,
+    unreadable = [],
+  } = card.held || full || !image.chunks ? {} : await compare(card, image, signal, progress)
+  const [bad] = unreadable
+  if (bad) {
+    const many = unreadable.length > 1 ? `${unreadable.length} places` : 'one place'
+    warn(`${card.name} cannot be read in ${many}, from byte ${bad.offset} of the image on: written anew`)
+  }
   const before = card.held ?? held
-  if (card.identity) await voidReceipt(folder, card.identity)
+  for (const info of card.infos) {
+    const identity = await identifyCard([info])
+    if (identity) await voidReceipt(folder, identity)
+  }
   return {
     card: {
       name: card.name,
