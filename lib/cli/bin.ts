@@ -7,8 +7,13 @@ import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
-/** Verbs that look at no pipeline. */
-const alone = new Set(['doctor', 'gc', 'keys', 'store', 'verify', 'help', '--help', '-h', '--version', '-V'])
+/** Verbs that look at no pipeline. Those of the desk work in the folder where the user is. */
+const desk = ['init', 'mount', 'unmount', 'install', 'save', 'status']
+const others = ['doctor', 'gc', 'keys', 'store', 'verify', 'help', '--help', '-h', '--version', '-V']
+const alone = new Set([...desk, ...others])
+
+/** Verbs whose arguments name files from where the user is. */
+const staying = new Set(['updatesd'])
 
 const args = process.argv.slice(2)
 const script = findPipeline(process.cwd())
@@ -18,7 +23,7 @@ if (script === undefined || args.length === 0 || alone.has(args[0]!)) {
 } else {
   // A relative one counts from where the user is, as for the verbs that look at no pipeline.
   if (process.env['FLEETSIE_STORE']) process.env['FLEETSIE_STORE'] = resolve(process.env['FLEETSIE_STORE'])
-  process.chdir(dirname(script))
+  if (!staying.has(args[0]!)) process.chdir(dirname(script))
   // What the script sees is what it sees under zx: itself, then its arguments.
   process.argv = [process.argv[0]!, script, ...args]
   if (args[0] === 'watch') await watch(script)

@@ -31,7 +31,7 @@ export async function main(args: readonly string[], project: Project | undefined
   }
 }
 
-/** `help STAGE` and `STAGE --help`, where no verb has that name. */
+/** `help STAGE` and `STAGE --help`; a verb of that name comes first. */
 async function helpedWithStage(
   session: Session,
   commands: Command,
@@ -40,7 +40,8 @@ async function helpedWithStage(
   if (args[0] !== 'help' && args[1] !== '--help' && args[1] !== '-h') return false
   const { stageAsked, stageHelp } = await import('./verbs/stage-help.ts')
   const stage = stageAsked(args)
-  if (!stage || commands.commands.some((command) => command.name() === stage.name)) return false
+  if (!stage) return false
+  commands.commands.find((command) => command.name() === stage.name)?.outputHelp()
   stageHelp(session, stage)
   return true
 }

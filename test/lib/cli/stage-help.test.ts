@@ -21,6 +21,10 @@ for (const args of [
   })
 }
 
+test('`help` of a verb that a stage shares its name with shows both', () => {
+  assert.match(fleetsie('help', 'save').stdout, /Usage: fleetsie save[\s\S]*save: Applies layers/)
+})
+
 test('`help` of a verb is still that of the verb', () => {
   assert.match(fleetsie('help', 'gc').stdout, /Usage: fleetsie gc/)
 })

@@ -1,0 +1,148 @@
+/** From an image and its `overlays/` to mounted partitions, and back: what the desk's verbs have in common. */
+import { stat } from 'node:fs/promises'
+import { FleetsieError } from '../../errors.ts'
+import { callerOf } from '../../images/caller.ts'
+import { attachDesk } from '../../images/desk/attach.ts'
+import type { AttachedPart, Attachment, DeskState } from '../../images/desk/attachment.ts'
+import { detachDesk } from '../../images/desk/detach.ts'
+import { chooseForm } from '../../images/desk/form.ts'
+import { layOut } from '../../images/desk/lay-out.ts'
+import { withDeskLock } from '../../images/desk/lock.ts'
+import { planMounts } from '../../images/desk/plan.ts'
+import { deskState } from '../../images/desk/state.ts'
+import { takeIn } from '../../images/desk/take-in.ts'
+import type { Desk, DeskPart, TakenIn } from '../../images/desk/types.ts'
+import { type PartitionTable, readPartitionTable } from '../../images/partitions.ts'
+import { formatBytes } from '../format.ts'
+import type { Session } from '../session.ts'
+import { temporaryRun } from '../temporary-run.ts'
+import { type DeskPlace, openDesk } from './find.ts'
+import { counted } from './show.ts'
+
+/** A desk with a user who may interrupt. */
+export type Workplace = Desk & { signal: AbortSignal }
+
+/** Runs `work` while no other verb is at this desk. */
+export function atDesk<T>(
+  session: Session,
+  place: DeskPlace,
+  work: (desk: Workplace) => Promise<T>,
+): Promise<T> {
+  const { signal } = session
+  return withDeskLock(place.folder, () =>
+    temporaryRun(signal, (run) =>
+      work({
+        folder: place.folder,
+        disk: place.disk,
+        run,
+        caller: callerOf(process.env),
+        note: (message) => session.emit({ type: 'note', message }),
+        warn: (message) => session.emit({ type: 'warning', message }),
+        signal,
+      }),
+    ),
+  )
+}
+
+export interface Mounted {
+  attachment: Attachment
+  table: PartitionTable
+}
+
+/** Lays overlays/ out and mounts. What nobody took in yet of an earlier mount comes first: layOut sees to that. */
+export async function putUp(desk: Workplace): Promise<Mounted> {
+  const table = await readPartitionTable(desk.disk, desk.warn)
+  for (const part of partsOf(table, await chooseForm(desk.folder))) {
+    await layOut(desk, part)
+  }
+  return { attachment: await attachDesk({ ...desk, table }), table }
+}
+
+/** The partitions that a desk can have changes of. What is left out, attachDesk warns of. */
+export function partsOf(table: PartitionTable, form: Attachment['form']): DeskPart[] {
+  const { attachment, partitions } = planMounts(table, form, () => {})
+  return attachment.parts.map((form, index) => ({ partition: partitions[index]!, form }))
+}
+
+/**
+ * Before putUp: cleans up what a crash left, and takes in what was changed of the image that `.image` leads to so far,
+ * which may be another. Fails with E_USAGE when it is mounted.
+ */
+export async function clearAway(desk: Workplace): Promise<void> {
+  const state = await deskState(desk.folder)
+  if (state.is === 'mounted') throw alreadyMounted()
+  const { disk } = await openDesk(desk.folder).catch(() => desk)
+  if (state.is === 'stale') await takeDown({ ...desk, disk }, state)
+  else if (disk !== desk.disk) {
+    for (const part of partsOf(await readPartitionTable(disk), 'kernel'))
+      await takeIn({ ...desk, disk }, part)
+  }
+}
+
+/** Takes the changes of all partitions into overlays/. */
+export async function takeInAll(desk: Workplace, parts: readonly AttachedPart[]): Promise<TakenIn> {
+  const table = await readPartitionTable(desk.disk)
+  const all: TakenIn = { written: 0, removed: 0, lines: 0, bytes: 0 }
+  for (const form of parts) {
+    const partition = table.partitions.find(({ number }) => number === form.number)
+    if (!partition) continue
+    const { written, removed, lines, bytes } = await takeIn(desk, { partition, form })
+    all.written += written
+    all.removed += removed
+    all.lines += lines
+    all.bytes += bytes
+  }
+  return all
+}
+
+/** Unmounts with nothing lost; what a crash or a reboot left is cleaned up, and told in one line. */
+export async function takeDown(
+  desk: Workplace,
+  state: Exclude<DeskState, { is: 'unmounted' }>,
+): Promise<TakenIn> {
+  const parts = state.record?.parts ?? []
+  if (state.is === 'mounted') {
+    const taken = await takeInAll(desk, parts)
+    await detachDesk(desk)
+    return taken
+  }
+  await detachDesk(desk)
+  // Without its image the changes stay in .new_N until there is one.
+  const isThere = await stat(desk.disk).catch(() => undefined)
+  const taken = await takeInAll(desk, isThere ? parts : [])
+  desk.note(`a crash or a reboot had left the desk half mounted: cleaned up, ${toldTaken(taken)}`)
+  return taken
+}
+
+/** What is mounted; after a crash it is mounted again first. Fails with E_USAGE when nothing is. */
+export async function expectMounted(desk: Workplace): Promise<Attachment> {
+  const state = await deskState(desk.folder)
+  if (state.is === 'mounted') return state.record
+  if (state.is === 'unmounted') throw notMounted()
+  await takeDown(desk, state)
+  return (await putUp(desk)).attachment
+}
+
+function alreadyMounted(): FleetsieError {
+  return new FleetsieError('E_USAGE', 'image is already mounted', { hint: 'fleetsie_mod unmount' })
+}
+
+export function notMounted(): FleetsieError {
+  return new FleetsieError('E_USAGE', 'image is not mounted', { hint: 'fleetsie_mod mount' })
+}
+
+export function isSome({ written, removed, lines }: TakenIn): boolean {
+  return written + removed + lines > 0
+}
+
+/** What was taken in, in words. */
+export function toldTaken(taken: TakenIn): string {
+  const { written, removed, lines, bytes } = taken
+  if (!isSome(taken)) return 'overlays/ has all of it already'
+  const parts = [
+    written > 0 && `${counted(written, 'file')} (${formatBytes(bytes)})`,
+    removed > 0 && `${removed} removed`,
+    lines > 0 && `${counted(lines, 'line')} of mtree`,
+  ].filter((part) => part !== false)
+  return `taken into overlays/: ${parts.join(', ')}`
+}
