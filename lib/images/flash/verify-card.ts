@@ -72,15 +72,15 @@ async function readBack(
       signal.throwIfAborted()
       const cell = cells[next++]!
       const record = plan.records.get(cell.chunk)!
-      const { parts, read } = await readCell(card.areas, cell, buffer)
+      const { parts } = await readCell(card.areas, cell, buffer)
       if (await holds(cell, parts, record)) {
         plan.records.set(cell.chunk, { ...record, state: 'verified' })
         const { digest, sum } = record
         lines.push(sum === undefined ? [cell.chunk, digest] : [cell.chunk, digest, sum])
         if (performance.now() - noted > noteMs) await note()
       } else wrong.push(cell)
-      bytes += read
-      progress(read)
+      for (const { length } of wholeRuns(cell)) bytes += length
+      progress(cell.length)
     }
   }
   const buffers = alignedBuffers(Math.min(readers, cells.length), roomFor(chunkSize))
