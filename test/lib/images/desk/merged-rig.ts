@@ -16,6 +16,18 @@ import type { Volume } from '../../../../lib/images/volume.ts'
 import { git } from '../../../helpers/overlays.ts'
 import { outputOf } from './build.ts'
 
+/** What the image is made from. */
+export const stock = `
+mkdir -p etc/conf.d usr/lib usr/bin home/pi var/log d/sub/deep tmp opt
+echo host > etc/hostname; echo one > etc/conf.d/one; echo two > etc/conf.d/two
+head -c 100000 /dev/zero > usr/lib/zeros; echo '#!/bin/sh' > usr/bin/tool; chmod 755 usr/bin/tool
+chmod 4755 usr/bin/tool; chown 1000:1000 home/pi; chmod 0750 home/pi; chmod 1777 tmp
+ln -s usr/lib lib; ln -s ../etc/hostname var/link; mkfifo var/fifo; mknod var/null c 1 3
+echo x > d/sub/deep/x; echo y > d/sub/y; setfattr -n user.note -v hello d/sub/y; setfattr -n user.n -v f d/sub
+echo secret > etc/shadow; chmod 0640 etc/shadow; chown 0:42 etc/shadow
+ln d/sub/y d/sub/y2; echo 'a b' > 'opt/a b'; echo log > var/log/syslog
+`
+
 /** What a test compares: by path, one line that says all that counts. */
 export type Tree = Map<string, string>
 
@@ -201,8 +213,8 @@ export class DeskRig {
   }
 
   /** What the image has once a build's layer of overlays/ is applied. */
-  async built(): Promise<Tree> {
-    const { layer, remove } = await outputOf(this.folder, 2)
+  async built(folder = this.folder): Promise<Tree> {
+    const { layer, remove } = await outputOf(folder, 2)
     const disk = this.at('built.img')
     try {
       await copyFile(this.desk.disk, disk)

@@ -2,20 +2,9 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import { needs, needsRoot } from '../../../helpers/needs.ts'
-import { DeskRig, sameTrees } from './merged-rig.ts'
+import { DeskRig, sameTrees, stock } from './merged-rig.ts'
 
 const skip = needsRoot || needs('getfattr', 'mke2fs')
-
-export const stock = `
-mkdir -p etc/conf.d usr/lib usr/bin home/pi var/log d/sub/deep tmp opt
-echo host > etc/hostname; echo one > etc/conf.d/one; echo two > etc/conf.d/two
-head -c 100000 /dev/zero > usr/lib/zeros; echo '#!/bin/sh' > usr/bin/tool; chmod 755 usr/bin/tool
-chmod 4755 usr/bin/tool; chown 1000:1000 home/pi; chmod 0750 home/pi; chmod 1777 tmp
-ln -s usr/lib lib; ln -s ../etc/hostname var/link; mkfifo var/fifo; mknod var/null c 1 3
-echo x > d/sub/deep/x; echo y > d/sub/y; setfattr -n user.note -v hello d/sub/y; setfattr -n user.n -v f d/sub
-echo secret > etc/shadow; chmod 0640 etc/shadow; chown 0:42 etc/shadow
-ln d/sub/y d/sub/y2; echo 'a b' > 'opt/a b'; echo log > var/log/syslog
-`
 
 const cases: Record<string, string> = {
   'a file is edited, one is made, one is removed':
