@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { linkedDevice } from '../ext/device.ts'
+import { incompat, readSuperblock } from '../ext/superblock.ts'
 import { metadataPlaces } from '../fat/check.ts'
 import { FatReader } from '../fat/reader.ts'
 import { partitionName } from '../partition-edit.ts'
 import type { CardVolume } from '../values/types.ts'
 import { Window, withWindow } from '../window.ts'
+import { withoutOffset } from './without-offset.ts'
 
 interface Mend {
   run: Run
@@ -32,15 +34,33 @@ export async function mend(given: Mend): Promise<string | undefined> {
 
 async function mendExt({ run, volume, interrupted }: Mend, tmp: string): Promise<string | undefined> {
   const { path, partition } = volume
-  const device = await linkedDevice(path, partition.offset, tmp)
-  // Bits of the exit code, fsck(8): 1 mended, 2 mended (of a root filesystem), 4 left as it was, 8 and up: could not.
-  const { stdout, stderr, exitCode } = await run('e2fsck', [interrupted ? '-fy' : '-fp', device], {
-    cwd: tmp,
-    env: { E2FSCK_CONFIG: '/dev/null' },
-    okCodes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 12],
-  })
-  if (exitCode >= 4) throw beyond(volume, `${stdout}\n${stderr}`, `e2fsck -fy '${nameOf(volume)}'`)
-  return exitCode === 0 ? undefined : 'its journal was replayed or its counts were put right (e2fsck)'
+  const check = async (device: string): Promise<boolean> => {
+    // Bits of the exit code, fsck(8): 1 mended, 2 mended (of a root filesystem), 4 left as it was, 8 and up: could not.
+    const { stdout, stderr, exitCode } = await run('e2fsck', [interrupted ? '-fy' : '-fp', device], {
+      cwd: tmp,
+      env: { E2FSCK_CONFIG: '/dev/null' },
+      okCodes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 12],
+    })
+    if (exitCode >= 4) throw beyond(volume, `${stdout}\n${stderr}`, `e2fsck -fy '${nameOf(volume)}'`)
+    return exitCode !== 0
+  }
+  const replay = await needsReplay(volume)
+  // After a replay e2fsck 1.47 opens the filesystem anew and has forgotten the offset.
+  const changed =
+    replay && partition.offset !== 0
+      ? await withoutOffset(run, volume, tmp, check)
+      : await check(await linkedDevice(path, partition.offset, tmp))
+  if (replay) return 'its journal was replayed (e2fsck)'
+  return changed ? 'its counts or names were put right (e2fsck)' : undefined
+}
+
+function needsReplay({ path, partition }: CardVolume): Promise<boolean> {
+  return withWindow(
+    path,
+    partition,
+    'r',
+    (window) => (readSuperblock(window).incompat & incompat.recover) !== 0,
+  )
 }
 
 /** fsck.fat takes no offset: it repairs a sparse copy of the tables and folders, and what it changed goes back. */
