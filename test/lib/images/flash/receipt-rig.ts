@@ -56,6 +56,11 @@ export class ReceiptRig {
     return new ReceiptRig(folder, await imageOf(raw))
   }
 
+  /** The one that another process opened. */
+  static async at(folder: string): Promise<ReceiptRig> {
+    return new ReceiptRig(folder, await imageOf(join(folder, 'disk.img')))
+  }
+
   remove(): Promise<void> {
     return removeTree(this.folder)
   }
@@ -118,7 +123,7 @@ export class ReceiptRig {
 }
 
 /** A raw file as the image of a flash. */
-export async function imageOf(raw: string): Promise<DiskImage> {
+async function imageOf(raw: string): Promise<DiskImage> {
   const table = await readPartitionTable(raw)
   const chunks = await chunkDigests(raw, [...Array(Math.ceil(table.size / chunkSize)).keys()])
   const mapped = (await mappedRanges(raw, table)).map(({ first, last }) => {
