@@ -19,7 +19,7 @@ export function announcement(
   const devices = infos.map((info) => `${info.name.padEnd(12)} ${hardware(info)}`)
   const facts = [
     `on it now: ${infos.map(contents).join(', ')}`,
-    ...(receipt
+    ...(receipt && card.held
       ? [`last written: ${receipt.image.name}, ${new Date(receipt.when).toISOString().slice(0, 10)}`]
       : []),
     `${files ? 'updated from' : 'to be written'}: ${image.name} (${formatBytes(image.size)}), ${howText(card, files)}`,

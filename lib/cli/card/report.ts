@@ -12,7 +12,7 @@ export function tellResults(session: Session, results: readonly WriteResult[]): 
       tellFailure(session, result)
       continue
     }
-    const { chunks, covers, took, ms, ...written } = result.written
+    const { took, ms, ...written } = result.written
     const { comparing, writing, verifying } = ms
     session.emit({
       type: 'card',

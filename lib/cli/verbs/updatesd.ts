@@ -39,6 +39,7 @@ interface Job {
   session: Session
   options: UpdatesdOptions
   access: CardAccess
+  tmp: string
   given: GivenValues
 }
 
@@ -60,7 +61,7 @@ export async function updatesd(session: Session, devices: string[], options: Upd
     await expectElsewhere(fileOf(place), seen)
     const image = await openImage(session, place, run, tmp)
     try {
-      await toCards({ session, options, access, given }, image, seen)
+      await toCards({ session, options, access, tmp, given }, image, seen)
     } finally {
       await image.close()
     }
@@ -84,7 +85,7 @@ async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): P
   try {
     for (const one of seen) open.push(await openCard(one, image, access))
     const { signal } = access
-    const know = { env: process.env, full: options.full ?? false, signal }
+    const know = { env: process.env, full: (options.full || options.files) ?? false, signal }
     const cards = await Promise.all(open.map((card) => knowCard(card, image, know)))
     const rows = options.dryRun ? [] : await claimFor(given, cards)
     const values = cards.map((_, index) => rows[index]?.row.values ?? given.common)
@@ -140,21 +141,40 @@ async function tellForecast(
 
 /** Writes, shows how it goes, and answers how it went. */
 async function write(
-  { session, options, access }: Job,
+  { session, options, access, tmp }: Job,
   image: DiskImage,
   cards: readonly KnownCard[],
   values: readonly (DeviceValues | undefined)[],
 ): Promise<WriteResult[]> {
-  const { writeCards } = await import('../../images/cards/write.ts')
-  return writeCards({
+  const common = {
     image,
     works: cards.map((card, index) => ({ card, values: values[index] })),
-    full: options.full ?? false,
     env: process.env,
     run: access.run,
     signal: session.signal,
-    warn: (message) => session.emit({ type: 'warning', message }),
+    warn: (message: string) => session.emit({ type: 'warning', message }),
+  }
+  if (options.files) {
+    const { updateCards } = await import('../../images/cards/update.ts')
+    const note = (message: string): void => session.emit({ type: 'note', message })
+    return updateCards({ ...common, tmp, note, progress: unpacking(session, cards) })
+  }
+  const { writeCards } = await import('../../images/cards/write.ts')
+  return writeCards({
+    ...common,
+    full: options.full ?? false,
     progress: ({ left, ...progress }) =>
       session.emit({ type: 'card-progress', ...progress, ...(left === undefined ? {} : { left }) }),
   })
+}
+
+/** What all cards wait for. */
+function unpacking(session: Session, cards: readonly KnownCard[]): (done: number, total: number) => void {
+  const started = performance.now()
+  return (done, total) => {
+    const rate = (done * 1000) / Math.max(1, performance.now() - started)
+    const at = { phase: 'unpacking', done, total, rate, slowest: 'decoding' }
+    const left = ((total - done) * 1000) / Math.max(1, rate)
+    for (const { name } of cards) session.emit({ type: 'card-progress', card: name, ...at, left })
+  }
 }

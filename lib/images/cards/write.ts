@@ -14,6 +14,7 @@ import type { Card, DiskImage, FlashProgress, FlashReport, Held } from '../flash
 import { makeFolder } from '../replace-file.ts'
 import { applyValues } from '../values/apply-values.ts'
 import type { DeviceValues, Touched } from '../values/types.ts'
+import { attempt } from './attempt.ts'
 import { type KnownCard, volumesOf } from './known.ts'
 
 /** A card and what it gets of its own. */
@@ -34,11 +35,13 @@ export interface WriteCards {
   warn(line: string): void
 }
 
-export interface Written extends FlashReport {
-  /** Bytes that were read to see whether the receipt may be believed. */
-  sampled: number
+/** What was done to a card. */
+export interface Written extends Omit<FlashReport, 'how' | 'chunks' | 'covers'> {
+  how: FlashReport['how'] | 'files'
   /** Milliseconds of all of it. */
   took: number
+  /** Of a card that was updated file by file. */
+  files?: { added: number; changed: number; removed: number; kept: number }
 }
 
 export type WriteResult = { card: KnownCard; written: Written } | { card: KnownCard; error: Error }
@@ -62,16 +65,6 @@ export async function writeCards(request: WriteCards): Promise<WriteResult[]> {
       return { card, written: { ...finished.value, took: performance.now() - started } }
     }),
   )
-}
-
-type Attempt<T> = { value: T } | { error: Error }
-
-async function attempt<T>(work: () => Promise<T>): Promise<Attempt<T>> {
-  try {
-    return { value: await work() }
-  } catch (error) {
-    return { error: error as Error }
-  }
 }
 
 interface Prepared {
@@ -99,10 +92,7 @@ async function prepare(request: WriteCards, { card }: CardWork): Promise<Prepare
     warn(`${card.name} cannot be read in ${many}, from byte ${bad.offset} of the image on: written anew`)
   }
   const before = card.held ?? held
-  for (const info of card.infos) {
-    const identity = await identifyCard([info])
-    if (identity) await voidReceipt(folder, identity)
-  }
+  await voidReceipts(folder, card)
   return {
     card: {
       name: card.name,
@@ -114,6 +104,14 @@ async function prepare(request: WriteCards, { card }: CardWork): Promise<Prepare
     folder,
     before,
     compared: bytes,
+  }
+}
+
+/** To be called before the first write. */
+export async function voidReceipts(folder: string, { infos }: KnownCard): Promise<void> {
+  for (const info of infos) {
+    const identity = await identifyCard([info])
+    if (identity) await voidReceipt(folder, identity)
   }
 }
 
@@ -163,8 +161,9 @@ async function finish(
       },
     )
   }
+  const { chunks: _, covers: __, ...told } = report
   return {
-    ...report,
+    ...told,
     bytesCompared: report.bytesCompared + compared,
     bytesWritten: report.bytesWritten + own.reduce((sum, { length }) => sum + length, 0),
     sampled: card.sampled,
