@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -118,4 +118,31 @@ export async function deskCode(): Promise<{ code: string; remove(): Promise<void
   await chmod(folder, 0o755)
   await copyCode(join(folder, 'code'))
   return { code: join(folder, 'code'), remove: () => removeTree(folder) }
+}
+
+/** Asks debugfs about the second partition of a disk. */
+export function insideOf(disk: string): (request: string) => string {
+  const ask = (...args: [string, ...string[]]): string =>
+    execFileSync(args[0], args.slice(1), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+  const { partitiontable } = JSON.parse(ask('sfdisk', '--json', disk))
+  const offset = partitiontable.partitions[1].start * 512
+  return (request) => ask('debugfs', '-R', request, `${disk}?offset=${offset}`)
+}
+
+/** Makes the rig's folder `project` a project with two targets: of its overlays alone, and with `install` as well. */
+export async function pipelineOf(rig: DeskRig, code: string, stock: string): Promise<void> {
+  await symlink(join(code, 'node_modules'), rig.at('project/node_modules'))
+  await writeFile(rig.at('project/package.json'), '{ "type": "module" }')
+  await writeFile(
+    rig.at('project/pipeline.ts'),
+    `import { decompress, fetch, install, mount, overlay, pipeline, save, sign } from ${JSON.stringify(join(code, 'lib/index.ts'))}
+const target = (out: string, more: boolean) => () => {
+  const stock = fetch({ file: ${JSON.stringify(stock)} })
+  const image = decompress({ from: stock })
+  const layers = [overlay({ from: 'overlays' }), ...(more ? [install({ image, os: 'Debian' })] : [])]
+  return sign({ artifacts: save({ stock, image, table: mount({ image }), layers, name: 'debian' }), out })
+}
+await pipeline({ overlays: target('overlays', false), both: target('both', true) })
+`,
+  )
 }

@@ -66,7 +66,10 @@ function gitLines(git: GitLacks | undefined): string[] {
   const lines =
     rows.length === 0
       ? ['git has all of it']
-      : ['git does not have yet:', ...inColumns(rows.slice(0, namesShown)).map((row) => `  ${row}`)]
+      : [
+          'git does not have yet; commit it in overlays/:',
+          ...inColumns(rows.slice(0, namesShown)).map((row) => `  ${row}`),
+        ]
   if (rows.length > namesShown) lines.push(`  and ${rows.length - namesShown} more`)
   if (git.ignored.length > 0) {
     const names = git.ignored.slice(0, namesShown).join(', ')

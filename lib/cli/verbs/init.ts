@@ -40,5 +40,8 @@ export async function init(
     showImage(session, place, await readTable(table!.path), made)
     await setUpRepository(desk, image)
     showMounted(session, place, await putUp(desk))
+    desk.note(
+      'change files in part_N; `fleetsie_mod save` makes an image of them, `fleetsie_mod status` tells where you are',
+    )
   })
 }
