@@ -38,11 +38,11 @@ async function writePage(session: Session, target: Target, file: string | true):
   const store = await session.openStore()
   const { cwd } = session.requireProject()
   const page = pageOf(await collect(store, cwd, target, session.signal))
-  const path = resolve(cwd, file === true ? join('out', `${target.name}.html`) : file)
+  const path = file === true ? join(cwd, 'out', `${target.name}.html`) : resolve(file)
   const caller = callerOf(process.env)
   await makeFolder(dirname(path), 0o755, caller)
   await replaceWithBytes(path, Buffer.from(page), { mode: 0o644, caller })
-  session.emit({ type: 'answer', text: relative(cwd, path), data: { target: target.name, file: path } })
+  session.emit({ type: 'answer', text: relative('', path), data: { target: target.name, file: path } })
 }
 
 function dot(target: string, nodes: string[], edges: Edge[], deployed: string[]): string {
