@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -64,10 +65,14 @@ describe('a desk that root mounts', { skip }, () => {
         assert.ok(deletion.isCharacterDevice() && deletion.rdev === 0)
       }
       chmodSync(desk.path('part_2/etc/shadow'), 0o640)
-      assert.ok(
-        lstatSync(desk.path('.new_2/etc/shadow')).isFile(),
+      assert.equal(
+        desk.read('.new_2/etc/shadow'),
+        'root:*:\n',
         'a change of mode alone brings the whole file',
       )
+      assert.throws(() => renameSync(desk.path('part_2/lost+found'), desk.path('part_2/moved')), {
+        code: 'EXDEV',
+      })
       assert.deepEqual(
         ['BOOTFS', 'rootfs', 'data'].map((name) => readlinkSync(desk.path(name))),
         ['part_1', 'part_2', 'part_5'],
