@@ -4,18 +4,19 @@ import { basename } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError, inFile } from '../../errors.ts'
 import type { Bmap } from '../../formats/bmap-parse.ts'
+import type { ReadAt } from '../../formats/random-access.ts'
 import { readFileIndex } from '../../formats/xz/file-index.ts'
 import type { ByteRange } from '../byte-ranges.ts'
 import { containerKind, magicLength } from '../containers/kind.ts'
 import { placedBlocks } from '../containers/xz.ts'
 import { readerOf } from '../feed.ts'
 import { sha256OfFile } from '../hash-file.ts'
-import { chunkSize, chunksDigest, type ImageManifest } from '../image.ts'
+import { chunksDigest, type ImageManifest } from '../image.ts'
 import type { PartitionTable } from '../partition-table.ts'
 import { readPartitions } from '../partitions.ts'
-import { BufferPool } from './buffers.ts'
-import { chunkReader } from './chunk-cache.ts'
+import type { BufferPool } from './buffers.ts'
 import { readChunks } from './chunk-stream.ts'
+import { KeptChunks } from './kept-chunks.ts'
 import { RangeCheck } from './range-check.ts'
 import { RawSource } from './raw-source.ts'
 import { scanImage, scanStream } from './scan.ts'
@@ -56,8 +57,7 @@ export function openDiskImage(options: OpenDiskImage): Promise<DiskImage> {
     try {
       checkFits(source.size, options)
       const image = new OpenedImage(name, sha256, source, chunks, options.bmap)
-      const read = chunkReader(image, options.signal)
-      image.table = options.table ?? (await readPartitions(read, source.size))
+      image.table = options.table ?? (await readPartitions(image.readAt(options.signal), source.size))
       return image
     } catch (error) {
       await source.close()
@@ -75,6 +75,7 @@ class OpenedImage implements DiskImage {
   table!: PartitionTable
   readonly #source: Source
   readonly #bmap: Bmap | undefined
+  readonly #kept = new KeptChunks(this)
   #waited = 0
 
   constructor(
@@ -103,27 +104,20 @@ class OpenedImage implements DiskImage {
     return readChunks(stream, indexes, pool, signal)
   }
 
-  async *read(
-    ranges: readonly ByteRange[],
-    signal: AbortSignal,
-  ): AsyncGenerator<{ at: number; bytes: Buffer }> {
-    const indexes = new Set<number>()
-    for (const { offset, length } of ranges) {
-      for (let i = Math.floor(offset / chunkSize); i * chunkSize < offset + length; i++) indexes.add(i)
-    }
-    const pool = new BufferPool(readAhead, chunkSize)
-    let next = 0
-    for await (const { index, bytes, buffer } of this.readChunks([...indexes], pool, signal)) {
-      const start = index * chunkSize
-      const end = start + bytes.length
-      for (; next < ranges.length; next++) {
-        const { offset, length } = ranges[next]!
-        if (offset >= end) break
-        const at = Math.max(offset, start)
-        yield { at, bytes: bytes.subarray(at - start, Math.min(offset + length, end) - start) }
-        if (offset + length > end) break
+  read(ranges: readonly ByteRange[], signal: AbortSignal): AsyncIterable<{ at: number; bytes: Buffer }> {
+    return this.#kept.read(ranges, signal)
+  }
+
+  /** For small reads; fewer bytes than asked for where the image ends. */
+  readAt(signal: AbortSignal): ReadAt {
+    return async (offset, length) => {
+      // Damaged tables ask for places that no disk has.
+      if (!Number.isSafeInteger(offset) || offset < 0 || offset >= this.size) return Buffer.alloc(0)
+      const bytes = Buffer.alloc(Math.min(length, this.size - offset))
+      for await (const part of this.read([{ offset, length: bytes.length }], signal)) {
+        part.bytes.copy(bytes, part.at - offset)
       }
-      pool.give(buffer)
+      return bytes
     }
   }
 
@@ -136,9 +130,6 @@ class OpenedImage implements DiskImage {
     return this.#source.close()
   }
 }
-
-/** More than chunks are hashed ahead. */
-const readAhead = 6
 
 interface Opened {
   source: Source
