@@ -106,9 +106,13 @@ function objectAt(text: string, store: Store, digests: readonly Digest[], back: 
   const digest = digests[back]
   if (digest === undefined) {
     const earlier = Math.max(0, digests.length - 1)
-    throw new FleetsieError('E_INPUT', `${text}: ${earlier} earlier results are remembered`, {
-      hint: 'a result that is the same as the one before it is not counted',
-    })
+    throw new FleetsieError(
+      'E_INPUT',
+      `${text}: ${earlier === 1 ? '1 earlier result is' : `${earlier} earlier results are`} remembered`,
+      {
+        hint: 'a result that is the same as the one before it is not counted',
+      },
+    )
   }
   const object = store.object(digest)
   if (object) return object

@@ -135,7 +135,7 @@ function tell(session: Session, before: Unpacked, after: Unpacked, options: Diff
   const sign = bytes < 0 ? '-' : '+'
   const text =
     files > 0
-      ? `${files} files differ: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed (${sign}${formatBytes(Math.abs(bytes))})`
+      ? `${files === 1 ? '1 file differs' : `${files} files differ`}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed (${sign}${formatBytes(Math.abs(bytes))})`
       : sameBytes
         ? 'the images are the same, byte for byte'
         : `no file differs${options.times || only ? '' : ' but in its time, if at all'}`
