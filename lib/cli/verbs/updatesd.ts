@@ -8,6 +8,7 @@ import {
   expectElsewhere,
   type OpenCard,
   openCard,
+  rereadTables,
   type SeenCard,
   seeCards,
 } from '../../images/cards/open.ts'
@@ -82,6 +83,7 @@ function cardNames(devices: readonly string[], { whole }: UpdatesdOptions): Card
 async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): Promise<void> {
   const { options, access, given } = job
   const open: OpenCard[] = []
+  let written = false
   try {
     for (const one of seen) open.push(await openCard(one, image, access))
     const { signal } = access
@@ -93,6 +95,7 @@ async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): P
     try {
       await agree(job, image, cards, values)
       if (options.dryRun) return
+      written = true
       const results = await write(job, image, cards, values)
       unwritten = results.flatMap((result) => ('error' in result ? [result.card] : []))
       tellResults(job.session, results)
@@ -101,6 +104,7 @@ async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): P
     }
   } finally {
     for (const { targets } of open) await closeTargets(targets)
+    if (written) await rereadTables(open, access.run)
   }
 }
 

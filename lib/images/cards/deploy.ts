@@ -3,7 +3,15 @@ import type { DeployContext, Input } from '../../engine/stage.ts'
 import type { FlashProgress } from '../flash/types.ts'
 import { openSavedImage } from './image.ts'
 import { knowCard } from './known.ts'
-import { type CardNames, closeTargets, expectElsewhere, type OpenCard, openCard, seeCards } from './open.ts'
+import {
+  type CardNames,
+  closeTargets,
+  expectElsewhere,
+  type OpenCard,
+  openCard,
+  rereadTables,
+  seeCards,
+} from './open.ts'
 import { type WriteResult, writeCards } from './write.ts'
 
 interface Deployment {
@@ -40,6 +48,7 @@ export async function deployCards({ options, cwd, run, tmp, jobs, signal, ...tel
     for (const result of results) if ('error' in result) throw result.error
   } finally {
     for (const { targets } of open) await closeTargets(targets)
+    await rereadTables(open, run)
     await image.close()
   }
 }

@@ -110,6 +110,15 @@ export async function closeTargets(targets: readonly Target[]): Promise<void> {
   for (const target of targets) await target.close()
 }
 
+/** To be called when the targets are closed: the kernel goes on with the old partitions otherwise, where no udev runs. */
+export async function rereadTables(cards: readonly SeenCard[], run: Run): Promise<void> {
+  for (const { role, infos } of cards) {
+    if (role !== 'disk' || infos[0]!.kind === 'file') continue
+    // A loop device without scanning has none, and a desktop may have mounted the new ones already.
+    await run('blockdev', ['--rereadpt', infos[0]!.path]).catch(() => {})
+  }
+}
+
 /** Another card may have been put in, a link set to another place, or the device mounted, since it was looked at. */
 async function expectSame(
   info: CardInfo,
