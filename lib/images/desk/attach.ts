@@ -1,7 +1,7 @@
 /** `mount`: an image's partitions read-only, and a writable view over each. */
 import { randomBytes } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { type Run, runner } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { callerOf } from '../caller.ts'
@@ -46,13 +46,14 @@ export async function attachDesk(request: AttachRequest): Promise<Attachment> {
   await refuseForeign(folder, plan, warn)
   await warnOfDamage(disk, plan, warn)
   const caller = callerOf(process.env)
+  const { dev: device, ino: inode } = await stat(disk)
   const record: DeskRecord = {
     format: 1,
     ...plan.attachment,
     token: randomBytes(8).toString('hex'),
     uid: process.geteuid!(),
     boot: await bootId(),
-    disk: await identity(disk, folder),
+    disk: { device, inode },
     mounts: plan.mounts,
     links: await labelLinks(folder, plan.partitions, note),
   }
@@ -77,9 +78,4 @@ export async function attachDesk(request: AttachRequest): Promise<Attachment> {
     )
   }
   return plan.attachment
-}
-
-async function identity(disk: string, folder: string): Promise<DeskRecord['disk']> {
-  const { dev, ino } = await stat(disk)
-  return { path: relative(folder, disk), device: dev, inode: ino }
 }

@@ -46,8 +46,8 @@ const deskRecord = v.object({
   uid: v.number(),
   /** /proc/sys/kernel/random/boot_id: no mount outlives its boot. */
   boot: v.string(),
-  /** The image: its path as it was given, and which file that was. */
-  disk: v.object({ path: v.string(), device: v.number(), inode: v.number() }),
+  /** Which file the image is, as stat(2) numbers it. */
+  disk: v.object({ device: v.number(), inode: v.number() }),
   /** In the order in which they are made; undone from the end. */
   mounts: v.array(deskMount),
   /** Links named after the filesystems' labels, and the mount that each leads to. */

@@ -84,9 +84,9 @@ async function isOurs(
           () => '',
         )
       if ((await of('offset')) !== `${offset}` || (await of('sizelimit')) !== `${size}`) return false
+      // No such file: the image was deleted meanwhile, and the kernel says so behind its name.
       const file = await stat(await of('backing_file')).catch(() => undefined)
-      // A file that was deleted or that another took the place of is told apart by nothing more.
-      return file === undefined || file.ino !== record.disk.inode || file.dev === record.disk.device
+      return file === undefined || (file.ino === record.disk.inode && file.dev === record.disk.device)
     }
     default:
       return false

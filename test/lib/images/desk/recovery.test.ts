@@ -91,6 +91,26 @@ describe('what is left of a mount, and what stands in its way', { skip }, () => 
       assert.deepEqual(desk.loops(), [])
     }))
 
+  test('a loop device of another file at one of our places is not ours', () =>
+    withDesk(async (desk) => {
+      await desk.attach()
+      const other = new TestDesk(disk)
+      try {
+        for (const place of ['part_5', 'original/part_5']) tool('umount', [desk.path(place)])
+        const { offset, size } = JSON.parse(desk.read(recordName)).mounts[4]
+        const options = `ro,loop,offset=${offset},sizelimit=${size}`
+        tool('mount', ['-t', 'ext4', '-o', options, other.disk, desk.path('original/part_5')])
+        assert.equal((await deskState(desk.folder)).is, 'stale')
+        await desk.detach()
+        assert.equal(desk.mounts().length, 1)
+        assert.equal(other.loops().length, 1)
+        assert.deepEqual(desk.loops(), [])
+        tool('umount', [desk.path('original/part_5')])
+      } finally {
+        other.remove()
+      }
+    }))
+
   test('a copy of a mounted folder is stale, and cleaning it leaves the mounted one alone', () =>
     withDesk(async (desk) => {
       await desk.attach()
