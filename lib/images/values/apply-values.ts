@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { applyLayers } from '../apply.ts'
 import type { ByteRange } from '../byte-ranges.ts'
 import { flush } from '../flush.ts'
-import { type Card, withCard } from './card.ts'
+import { Window } from '../window.ts'
+import { type Card, openCard, withCard } from './card.ts'
 import { hashPassword } from './hash-password.ts'
 import { putHostname, putTimezone } from './put-host.ts'
 import { putUser } from './put-user.ts'
@@ -12,12 +13,21 @@ import type { ApplyValuesOptions, CardVolume, DeviceValues, Touched } from './ty
 import { putWifi } from './wifi/put-wifi.ts'
 
 /**
- * Whether the image has what the values need; writes nothing. `volumes` are those of the image.
- * Fails with E_INPUT, as applyValues would after the card was written.
+ * Whether the volumes have what the values need; writes nothing. Fails with E_INPUT, as applyValues would.
+ * `openWindow` says how a partition is read.
  */
-export function checkValues(volumes: readonly CardVolume[], values: DeviceValues): Promise<void> {
-  // In the place of a hash: whether there is a password decides what has to be there.
-  return withCard(volumes, (card) => collect(card, values, values.password && '*', 1))
+export function checkValues(
+  volumes: readonly CardVolume[],
+  values: DeviceValues,
+  openWindow = ({ path, partition }: CardVolume): Window => new Window(path, partition),
+): void {
+  const windows: Window[] = []
+  try {
+    // In the place of a hash: whether there is a password decides what has to be there.
+    collect(openCard(volumes, windows, openWindow), values, values.password && '*', 1)
+  } finally {
+    for (const window of windows) window.close()
+  }
 }
 
 /**

@@ -22,29 +22,34 @@ export async function withCard<T>(
 ): Promise<T> {
   const windows: Window[] = []
   try {
-    const card: Card = { roots: [], edits: [] }
-    for (const volume of volumes) {
-      const { filesystem } = volume.partition
-      if (!filesystem?.startsWith('ext') && filesystem !== 'vfat') continue
-      const window = new Window(volume.path, volume.partition)
-      windows.push(window)
-      const edit = new VolumeEdit(openVolume(window, volume.partition))
-      card.edits.push({ volume, edit })
-      if (filesystem === 'vfat') {
-        if (!card.boot && (edit.has('cmdline.txt') || edit.has('config.txt'))) card.boot = edit
-      } else if (identify(edit.volume)) card.roots.push(edit)
-    }
-    if (card.roots.length === 0) {
-      throw new FleetsieError(
-        'E_INPUT',
-        'values cannot be written: no partition holds an os-release on ext2, ext3 or ext4',
-        {
-          hint: 'write the partition with the root filesystem as well, or give no values',
-        },
-      )
-    }
-    return await work(card)
+    return await work(openCard(volumes, windows, ({ path, partition }) => new Window(path, partition)))
   } finally {
     for (const window of windows) window.close()
   }
+}
+
+/** As withCard, without waiting; `windows` are what the caller has to close. */
+export function openCard(
+  volumes: readonly CardVolume[],
+  windows: Window[],
+  openWindow: (volume: CardVolume) => Window,
+): Card {
+  const card: Card = { roots: [], edits: [] }
+  for (const volume of volumes) {
+    const { filesystem } = volume.partition
+    if (!filesystem?.startsWith('ext') && filesystem !== 'vfat') continue
+    const window = openWindow(volume)
+    windows.push(window)
+    const edit = new VolumeEdit(openVolume(window, volume.partition))
+    card.edits.push({ volume, edit })
+    if (filesystem === 'vfat') {
+      if (!card.boot && (edit.has('cmdline.txt') || edit.has('config.txt'))) card.boot = edit
+    } else if (identify(edit.volume)) card.roots.push(edit)
+  }
+  if (card.roots.length > 0) return card
+  throw new FleetsieError(
+    'E_INPUT',
+    'values cannot be written: no partition holds an os-release on ext2, ext3 or ext4',
+    { hint: 'write the partition with the root filesystem as well, or give no values' },
+  )
 }
