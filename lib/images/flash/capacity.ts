@@ -34,14 +34,19 @@ export async function probeCapacity(target: Target, signal: AbortSignal): Promis
   const before = await saved(target, [[0, strip], ...places.map((at): [number, number] => [at, memoryUnit])])
   const nonce = randomBytes(nonceLength)
   try {
-    for (const at of places) await target.write(numbered(nonce, at, memoryUnit), at)
+    // The start first, and back last: who pulls the card out meanwhile has none that seems whole.
     await target.write(numbered(nonce, 0, strip), 0)
+    await target.flush()
+    for (const at of places) await target.write(numbered(nonce, at, memoryUnit), at)
     await target.flush()
     await target.forget()
     signal.throwIfAborted()
     await looked(target, { nonce, size, strip, places }, signal)
   } finally {
-    for (const [at, bytes] of before) await target.write(bytes, at)
+    const [start, ...others] = before
+    for (const [at, bytes] of others) await target.write(bytes, at)
+    await target.flush()
+    await target.write(start![1], start![0])
     await target.flush()
     await target.forget()
   }
