@@ -34,10 +34,11 @@ export async function probeCapacity(target: Target, signal: AbortSignal): Promis
   const before = await saved(target, [[0, strip], ...places.map((at): [number, number] => [at, memoryUnit])])
   const nonce = randomBytes(nonceLength)
   try {
-    // The start first, and back last: who pulls the card out meanwhile has none that seems whole.
-    await target.write(numbered(nonce, 0, strip), 0)
+    // The first bytes first, and back last: who pulls the card out meanwhile has none that seems whole.
+    await target.write(numbered(nonce, 0, memoryUnit), 0)
     await target.flush()
     for (const at of places) await target.write(numbered(nonce, at, memoryUnit), at)
+    await target.write(numbered(nonce, 0, strip), 0)
     await target.flush()
     await target.forget()
     signal.throwIfAborted()
