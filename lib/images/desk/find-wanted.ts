@@ -63,10 +63,11 @@ export async function findWanted(
     async (read) => {
       const found = differences.found.get(read.path)!
       const isFile = found.node.kind === 'file'
-      wanted.set(
-        read.path,
-        isFile ? await fileWanted(desk, number, found, read, comparing) : wantedOther(found, read, comparing),
-      )
+      const one = isFile
+        ? await fileWanted(desk, number, found, read, comparing)
+        : wantedOther(found, read, comparing)
+      // Without a sign it is laid out anew.
+      wanted.set(read.path, read.copied ? { ...one, sign: '' } : one)
     },
   )
   return differences

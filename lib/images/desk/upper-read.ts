@@ -14,6 +14,11 @@ export interface UpperRead {
   attributes: Attributes
   /** The overlay's own notes said that a folder hides what is below it. */
   opaque: boolean
+  /**
+   * overlayfs copied it from the stock, and says so in a note. For the kernel it stays the same file as that one, wherever
+   * its name is: should the stock's show again, both would have this content (ovl_hash_bylower).
+   */
+  copied: boolean
   /** Of a symbolic link. */
   target: string
   /** Of a file. Has to be read, if at all, before the next is asked for. */
@@ -72,6 +77,7 @@ function toRead(member: TarMember): UpperRead {
     opaque: [...all].some(
       ([name, value]) => overlayNote.test(name) && /\.opaque$/.test(name) && value.toString() === 'y',
     ),
+    copied: [...all.keys()].some((name) => overlayNote.test(name) && name.endsWith('.origin')),
     target: header.type === '2' ? utf8(member.linkName, 'the link target', where) : '',
     content: member.content,
   }

@@ -197,14 +197,11 @@ export class DeskRig {
     for (const block of dump.split('\n\n')) {
       const [name, ...values] = block.split('\n')
       if (!name?.startsWith('# file: ')) continue
-      const bytes = name
-        .slice(8)
-        .replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
       found.set(
-        Buffer.from(bytes, 'latin1').toString(),
+        unescaped(name.slice(8)),
         values
           .filter(Boolean)
-          .map((value) => value.replace('=0s', '='))
+          .map((value) => unescaped(value.replace('=0s', '=')))
           .sort()
           .join(' '),
       )
@@ -264,6 +261,14 @@ export class DeskRig {
       await remove()
     }
   }
+}
+
+/** getfattr(1) writes odd bytes in octal. */
+function unescaped(text: string): string {
+  const bytes = text.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  )
+  return Buffer.from(bytes, 'latin1').toString()
 }
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex').slice(0, 16)
