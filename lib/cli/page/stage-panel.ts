@@ -17,7 +17,7 @@ export function stagePanel(stage: PageStage, { edges }: PageData): Markup {
 <dl>
 ${last && row('because', last.because)}
 ${last && row('in the build of', when(last.at))}
-${ran && ran !== last && row('last run', `${ran.action} in ${formatDuration(ran.ms)}, ${when(ran.at)}: ${ran.because}`)}
+${ran && ran.at !== last?.at && row('last run', `${ran.action} in ${formatDuration(ran.ms)}, ${when(ran.at)}: ${ran.because}`)}
 ${output && row('output', `${output.digest.slice(0, 16)}…${output.bytes === undefined ? '' : `, ${formatBytes(output.bytes)}`}${output.gone ? `, ${output.gone}` : ''}`)}
 ${inputs.length > 0 && html`<dt>inputs</dt><dd>${inputs}</dd>`}
 ${users.length > 0 && html`<dt>used by</dt><dd>${users}</dd>`}
