@@ -13,12 +13,14 @@ import type { Area, DiskImage, Held } from './types.ts'
 /** Reads under way, and bytes of each. */
 const readers = 4
 const maxRun = 4 * 1024 * 1024
+/** Chunks that tell whether the card holds something like the image. */
+const firstLook = 16
 /** Places of a card that may be unreadable before it counts as failing. */
 export const maxUnreadable = 16
 
 export interface CompareRequest {
   areas: readonly Area[]
-  image: Pick<DiskImage, 'size' | 'mapped'>
+  image: Pick<DiskImage, 'size' | 'mapped' | 'chunks'>
   signal: AbortSignal
   /** Bytes of the card. */
   progress(done: number, total: number): void
@@ -33,8 +35,8 @@ export interface Comparison {
 }
 
 /**
- * The digests of all chunks that the image maps anything in. For an image whose own digests are known; what flash() gets
- * no `Held` for, it reads and compares itself. Memory: 16 MiB.
+ * The digests of all chunks that the image maps anything in. Of a card that holds something else, as a few chunks tell,
+ * no more than these: flash() reads itself what is not known, and would read it twice. Memory: 16 MiB.
  * @throws E_IO when the card cannot be read in too many places
  */
 export async function compareCard({ areas, image, signal, progress }: CompareRequest): Promise<Comparison> {
@@ -44,7 +46,7 @@ export async function compareCard({ areas, image, signal, progress }: CompareReq
   const comparison: Comparison = { held: { chunks, how: 'compared' }, bytes: 0, unreadable: [] }
   for (const { target } of areas) await target.forget()
   let done = 0
-  await eachPlace(places, signal, async ({ chunk, length, target, at }, bytes) => {
+  const learn = async ({ chunk, length, target, at }: ChunkPlace, bytes: Buffer | Error): Promise<void> => {
     if (bytes instanceof Error) {
       comparison.unreadable.push({ offset: chunk * chunkSize, length })
       if (comparison.unreadable.length > maxUnreadable) throw failing(target.path, at, bytes)
@@ -54,9 +56,22 @@ export async function compareCard({ areas, image, signal, progress }: CompareReq
     }
     done += length
     progress(done, total)
-  })
+  }
+  const first = spread(places.filter(({ chunk }) => image.chunks?.[chunk] !== null))
+  await eachPlace(first, signal, learn)
+  const other = first.filter(({ chunk }) => chunks[chunk] !== image.chunks?.[chunk])
+  if (other.length <= first.length / 2) {
+    const rest = places.filter((place) => !first.includes(place))
+    await eachPlace(rest, signal, learn)
+  }
   comparison.unreadable.sort((a, b) => a.offset - b.offset)
   return comparison
+}
+
+/** A few places from all over the card. */
+function spread(places: readonly ChunkPlace[]): ChunkPlace[] {
+  const step = Math.max(1, Math.floor(places.length / firstLook))
+  return places.filter((_, i) => i % step === 0).slice(0, firstLook)
 }
 
 /** Hands each place to `take` with its bytes, or with what reading it failed with; in no order. */

@@ -21,13 +21,13 @@ before(async () => {
 })
 after(() => rig?.remove())
 
-async function compare(areas: Area[], image: Pick<DiskImage, 'size' | 'mapped'> = rig.image) {
+async function compare(areas: Area[], image: Pick<DiskImage, 'size' | 'mapped' | 'chunks'> = rig.image) {
   const told: [number, number][] = []
   const comparison = await compareCard({ areas, image, signal, progress: (...now) => told.push(now) })
   return { ...comparison, told }
 }
 
-async function compareFile(path: string, image?: Pick<DiskImage, 'size' | 'mapped'>) {
+async function compareFile(path: string, image?: Pick<DiskImage, 'size' | 'mapped' | 'chunks'>) {
   const target = await openTarget(path, { run, readOnly: true })
   try {
     return await compare([{ image: { offset: 0, length: rig.image.size }, target }], image)
@@ -120,10 +120,21 @@ test('a card that cannot be read in many places is given up', { skip: noVirtual 
   const path = await rig.card('failing')
   const disk = await virtualDisk(t, unreadable(path, 2 * MiB, 64 * MiB))
   const { size } = rig.image
-  await assert.rejects(compareFile(disk.path, { size, mapped: [{ offset: 0, length: size }] }), {
+  const mapped = [{ offset: 0, length: size }]
+  await assert.rejects(compareFile(disk.path, { size, mapped, chunks: [] }), {
     code: 'E_IO',
     message: /cannot be read in more than \d+ places, one of them at byte \d+/,
   })
+})
+
+test('a card with other content is not read further than that shows', { skip }, async () => {
+  const path = join(rig.folder, 'other')
+  tool('sh', ['-c', `head -c ${rig.image.size} /dev/zero | tr '\\0' x > ${path}`])
+  const { size } = rig.image
+  const chunks = Array<string>(size / MiB).fill('a'.repeat(64))
+  const { held, bytes } = await compareFile(path, { size, mapped: [{ offset: 0, length: size }], chunks })
+  assert.equal(held.chunks.filter((sum) => sum !== undefined).length, 16)
+  assert.equal(bytes, 16 * MiB)
 })
 
 test('an abort ends the reading', { skip }, async () => {
