@@ -93,6 +93,7 @@ async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): P
     const values = cards.map((_, index) => rows[index]?.row.values ?? given.common)
     let unwritten: readonly KnownCard[] = cards
     try {
+      await expectUsable(job, image, values)
       await agree(job, image, cards, values)
       if (options.dryRun) return
       written = true
@@ -106,6 +107,18 @@ async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): P
     for (const { targets } of open) await closeTargets(targets)
     if (written) await rereadTables(open, access.run)
   }
+}
+
+/** Fails with E_INPUT where the image has no program for a value: before a card is written. */
+async function expectUsable(
+  { session, tmp }: Job,
+  image: DiskImage,
+  values: readonly (DeviceValues | undefined)[],
+): Promise<void> {
+  const given = values.filter((one) => one !== undefined)
+  if (given.length === 0) return
+  const { checkImageValues } = await import('../../images/values/look-into-image.ts')
+  await checkImageValues(image, given, { tmp, signal: session.signal })
 }
 
 /** Says what will be done, and asks. */
