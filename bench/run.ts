@@ -13,10 +13,12 @@ import { seed } from './peers/seed.ts'
 import { makeProject } from './project.ts'
 import { preface, table } from './report.ts'
 import type { Row } from './row.ts'
+import { card } from './scenarios/card.ts'
 import { otherChanges } from './scenarios/changes.ts'
 import { codecScenario } from './scenarios/codecs.ts'
 import { cold } from './scenarios/cold.ts'
 import { decompress } from './scenarios/decompress.ts'
+import { desk } from './scenarios/desk.ts'
 import { edit } from './scenarios/edit.ts'
 import { larger } from './scenarios/larger.ts'
 import { memory } from './scenarios/memory.ts'
@@ -31,6 +33,8 @@ const checkout = dirname(import.meta.dirname)
 const scenarios: readonly Scenario[] = [
   nothingToDo,
   decompress,
+  desk,
+  card,
   cold,
   edit,
   otherChanges,

@@ -34,6 +34,7 @@ export async function makeWorkplace(): Promise<Workplace> {
       PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
       FLEETSIE_STORE: join(root, 'store'),
       XDG_CONFIG_HOME: join(root, 'config'),
+      XDG_CACHE_HOME: join(root, 'cache'),
       // One view of the output for everybody who runs this.
       CI: '1',
     }
