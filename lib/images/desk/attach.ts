@@ -62,7 +62,7 @@ export async function attachDesk(request: AttachRequest): Promise<Attachment> {
   await replaceWithBytes(join(folder, recordName), bytes, { mode: 0o644, caller })
   try {
     await prepare(folder, disk, plan, caller, request.signal)
-    await makeLinks(folder, record.links)
+    await makeLinks(folder, record.links, caller)
     for (const mount of record.mounts) {
       if (mount.target.startsWith('part_')) await makeUpper(folder, Number(mount.target.slice(5)))
       await makeMount({ folder, record, run }, mount)

@@ -1,6 +1,7 @@
 /** Links in a desk's folder that are named after the filesystems' labels: `bootfs -> part_1`. */
-import { lstat, readlink, symlink, unlink } from 'node:fs/promises'
+import { lchown, lstat, readlink, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Caller } from '../caller.ts'
 import { mergedPlace } from './places.ts'
 
 /** Names that this program gives to other things; those that begin with a dot are kept for it as well. */
@@ -49,8 +50,12 @@ async function isFree(path: string): Promise<boolean> {
   return present === undefined || /^part_\d+$/.test(await readlink(path).catch(() => ''))
 }
 
-export async function makeLinks(folder: string, links: readonly LabelLink[]): Promise<void> {
-  for (const { name, target } of links) await replaceLink(join(folder, name), target)
+export async function makeLinks(
+  folder: string,
+  links: readonly LabelLink[],
+  caller: Caller | undefined,
+): Promise<void> {
+  for (const { name, target } of links) await replaceLink(join(folder, name), target, caller)
 }
 
 /** Only those that still lead where we let them lead. */
@@ -62,9 +67,10 @@ export async function removeLinks(folder: string, links: readonly LabelLink[]): 
 }
 
 /** Makes the link `path`; another link there is replaced. Fails with EEXIST when a file or folder is there. */
-export async function replaceLink(path: string, target: string): Promise<void> {
+export async function replaceLink(path: string, target: string, caller: Caller | undefined): Promise<void> {
   const present = await readlink(path).catch(() => undefined)
   if (present === target) return
   if (present !== undefined) await unlink(path)
   await symlink(target, path)
+  if (caller) await lchown(path, caller.uid, caller.gid)
 }

@@ -29,12 +29,12 @@ export async function prepare(
   const make = (place: string): Promise<void> => makeFolder(join(folder, place), 0o755, caller)
   await make(privateFolder)
   await make('merged')
-  await replaceLink(join(folder, imageLink), relative(join(folder, privateFolder), disk))
+  await replaceLink(join(folder, imageLink), relative(join(folder, privateFolder), disk), caller)
   for (const { target } of mounts) await make(target)
   for (const partition of partitions) {
     const { number } = partition
     await make(workPlace(number))
-    await replaceLink(join(folder, mergedLink(number)), `../${mergedPlace(number)}`)
+    await replaceLink(join(folder, mergedLink(number)), `../${mergedPlace(number)}`, caller)
     if (partition.filesystem === 'vfat')
       await copyFat(disk, partition, join(folder, copyPlace(number)), signal)
   }

@@ -198,6 +198,8 @@ describe('a desk that root mounts', { skip }, () => {
       for (const name of [recordName, '.desk', 'original', 'merged'])
         assert.equal(statSync(desk.path(name)).uid, nobody, name)
       assert.equal(statSync(desk.path('part_2')).uid, 0)
+      for (const name of ['BOOTFS', 'merged/part_2'])
+        assert.equal(lstatSync(desk.path(name)).uid, nobody, name)
       await desk.detach()
     }))
 })

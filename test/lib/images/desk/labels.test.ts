@@ -24,7 +24,7 @@ describe('links by filesystem label', () => {
     const notes: string[] = []
     const partitions = labels.map((label, index) => ({ number: index + 1, label }))
     const links = await labelLinks(folder, partitions, (line) => notes.push(line))
-    await makeLinks(folder, links)
+    await makeLinks(folder, links, undefined)
     for (const { name, target } of links) assert.equal(readlinkSync(join(folder, name)), target)
     return { names: links.map(({ name, target }) => `${name} ${target}`), notes }
   }
