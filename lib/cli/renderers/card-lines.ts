@@ -24,14 +24,19 @@ export function cardRow(progress: CardProgress, columns: number): string {
   ]
   const share = total === 0 ? 1 : done / total
   const long = [
-    `${card.padEnd(12)} ${phase.padEnd(9)} ${bar(share)}`,
+    `${shortName(card, 12)} ${phase.padEnd(9)} ${bar(share)}`,
     `${formatBytes(done)} of ${formatBytes(total)}`,
     ...speed,
     `slowest: ${slow[slowest] ?? slowest}`,
   ].join('  ')
   if (long.length < columns) return long
-  const short = [`${card.padEnd(8)} ${phase.padEnd(9)} ${bar(share, 9)}`, formatBytes(done), ...speed]
+  const short = [`${shortName(card, 8)} ${phase.padEnd(9)} ${bar(share, 9)}`, formatBytes(done), ...speed]
   return [...short, `slow: ${slowest}`].join('  ')
+}
+
+/** Of a path the end tells which it is. */
+function shortName(name: string, width: number): string {
+  return name.length <= width ? name.padEnd(width) : `…${name.slice(1 - width)}`
 }
 
 /** For logs: without a bar. */

@@ -33,7 +33,7 @@ export function liveRenderer(streams: Streams, multi: boolean, stages?: number):
   const draw = (): void => {
     const columns = streams.stdout.columns ?? 80
     const rows = running.rows(columns, stages)
-    update([...rows, ...[...cards.values()].map((card) => cardRow(card, columns))].join('\n') || idle)
+    update([...rows, ...byName(cards).map((card) => cardRow(card, columns))].join('\n') || idle)
   }
   const timer = setInterval(() => {
     if (busy()) draw()
@@ -66,6 +66,11 @@ export function liveRenderer(streams: Streams, multi: boolean, stages?: number):
       update.done()
     },
   }
+}
+
+/** The same place for each, whichever begins first. */
+function byName(cards: ReadonlyMap<string, CardProgress>): CardProgress[] {
+  return [...cards.values()].sort((a, b) => (a.card < b.card ? -1 : 1))
 }
 
 function colour(event: BuildEvent, text: string, stream: NodeJS.WriteStream): string {
