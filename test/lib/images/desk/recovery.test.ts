@@ -9,6 +9,7 @@ import { holdersOf } from '../../../../lib/images/desk/holders.ts'
 import { deskState } from '../../../../lib/images/desk/state.ts'
 import { missing, type TestDisk, tool } from '../../../helpers/disks.ts'
 import { needsRoot } from '../../../helpers/needs.ts'
+import { isAlive } from '../../../helpers/processes.ts'
 import { failure, makeDisk, TestDesk } from './rig.ts'
 
 const skip = needsRoot || missing('sfdisk', 'mkswap', 'mke2fs', 'mkfs.fat', 'mcopy', 'mount', 'losetup')
@@ -89,6 +90,27 @@ describe('what is left of a mount, and what stands in its way', { skip }, () => 
         ['theirs'],
       )
       assert.deepEqual(desk.loops(), [])
+    }))
+
+  test('a mount program that outlived its caller is ended; that of a copy of the folder is not', () =>
+    withDesk(async (desk) => {
+      await desk.attach()
+      const record = desk.read(recordName)
+      await desk.detach()
+      writeFileSync(desk.path(recordName), record)
+      const env = { ...process.env, FLEETSIE_DESK: JSON.parse(record).token }
+      const [own, other] = [desk.folder, desk.top].map((cwd) => spawn('sleep', ['1003'], { cwd, env }))
+      try {
+        await Promise.all(
+          [own, other].map((child) => new Promise((resolve) => child!.once('spawn', resolve))),
+        )
+        await desk.detach()
+        assert.deepEqual([isAlive(own!.pid!), isAlive(other!.pid!)], [false, true])
+        await desk.assertUnmounted()
+      } finally {
+        own!.kill('SIGKILL')
+        other!.kill('SIGKILL')
+      }
     }))
 
   test('a loop device of another file at one of our places is not ours', () =>
