@@ -1,7 +1,7 @@
 /** The same work at a desk of root and at one of a user, on ext4 and on FAT: what comes into overlays/. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chownSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { missing, type TestDisk, toolEnvironment } from '../helpers/disks.ts'

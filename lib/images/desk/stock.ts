@@ -72,7 +72,8 @@ export class Stock {
     if (!(this.volume instanceof ExtReader)) {
       return { mode: type === 'directory' ? 0o755 : 0o644, uid: 0, gid: 0, xattrs: new Map() }
     }
-    const xattrs = this.volume.xattrs(this.volume.inode(id))
+    const named = this.volume.xattrs(this.volume.inode(id))
+    const xattrs = new Map([...named].map(([name, value]) => [shown(name), value]))
     return { mode: type === 'symlink' ? 0o777 : mode & 0o7777, uid, gid, xattrs }
   }
 
