@@ -20,8 +20,8 @@ import { fileURLToPath } from 'node:url'
 import { findReceipt, keepReceipt } from '../../../../lib/images/flash/receipt.ts'
 import { readMark } from '../../../../lib/images/flash/receipt-mark.ts'
 import { openTarget } from '../../../../lib/images/flash/target.ts'
-import { MiB } from '../../../helpers/disks.ts'
-import { needs } from '../../../helpers/needs.ts'
+import { MiB, tool } from '../../../helpers/disks.ts'
+import { needs, needsRoot } from '../../../helpers/needs.ts'
 import { ext, fat, inReader, patch, ReceiptRig, run } from './receipt-rig.ts'
 
 const skip = needs('mkfs.vfat', 'mmd', 'mkfs.ext4', 'debugfs', 'sfdisk')
@@ -108,6 +108,29 @@ test('before the first write it is void, and the card bears no mark by which ano
   )
   await target.close()
   assert.match(await rig.doubt(path, inReader(path)), /not bear the mark/)
+})
+
+test('the mark is taken off a device that is open for writing by this process alone', {
+  skip: skip || needsRoot,
+}, async (t) => {
+  const file = await rig.card('behind')
+  const device = tool('losetup', ['--find', '--show', file]).trim()
+  t.after(() => tool('losetup', ['--detach', device]))
+  await rig.keep(device, inReader(device))
+  assert.equal(await rig.doubt(device, inReader(device)), 'it is believed')
+  const target = await openTarget(device, { run })
+  try {
+    assert.match((await readMark(target)) ?? '', /^[0-9a-f]{64}$/)
+    await rig.void(inReader(device))
+    assert.equal(await readMark(target), undefined)
+  } finally {
+    await target.close()
+  }
+  assert.ok(
+    readFileSync(file)
+      .subarray(rig.image.size)
+      .every((byte) => byte === 0),
+  )
 })
 
 test('voiding overwrites nothing that is no mark', { skip }, async () => {
