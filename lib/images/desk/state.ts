@@ -55,7 +55,9 @@ export async function standingMounts(folder: string, record: DeskRecord): Promis
     const daemon = daemons.get(mount.target)
     const closed = await answer(target)
     if (daemon !== undefined || closed !== undefined) {
-      standing.push({ mount, target, daemon, alive: daemon !== undefined || closed === 'EACCES' })
+      // Root sees every daemon, and is shut out of the mount all the same.
+      const alive = daemon !== undefined || (closed === 'EACCES' && process.geteuid?.() !== 0)
+      standing.push({ mount, target, daemon, alive })
     }
   }
   return standing

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
+import { deskState } from '../../../../lib/images/desk/state.ts'
 import { missing, type TestDisk, tool } from '../../../helpers/disks.ts'
 import { needsRoot } from '../../../helpers/needs.ts'
 import { dead } from '../../../helpers/processes.ts'
@@ -55,6 +56,7 @@ describe('a desk that a user mounts without root', { skip }, () => {
       const notes = await done(desk, 'attach')
       assert.match(notes.at(-1)!, /without root.*part_N\.mtree/)
       assert.equal((await desk.drive('state', asNobody)).result, 'mounted')
+      assert.equal((await deskState(desk.folder)).is, 'mounted')
       const token = tokenOf(desk)
       assert.equal(daemons(token).length, 6)
       for (const number of [1, 2, 5]) {
@@ -110,6 +112,7 @@ describe('a desk that a user mounts without root', { skip }, () => {
         await dead(pid)
       }
       assert.equal((await desk.drive('state', asNobody)).result, 'stale')
+      assert.equal((await deskState(desk.folder)).is, 'stale', 'for root as well, whom FUSE keeps out')
       await done(desk, 'detach')
       assert.deepEqual(desk.mounts(), [])
       for (const pid of daemons(token)) await dead(pid)
