@@ -209,9 +209,9 @@ test('values and files on a loop device, as on a card', { skip }, async () => {
     const sets = await readSets(['hostname=pi-9', 'user=anna'], { cwd: '/', stdin: [] as never })
     const [touched] = await applyValues({ run: card.run, volumes, values: valuesOfSets(sets) })
     assert.equal(touched?.path, device)
-    assert.equal((await claimedIdentity(volumes, 'debian'))?.described, '"pi-9"')
+    assert.equal((await claimedIdentity(volumes, async () => 'debian'))?.described, '"pi-9"')
     await updateFiles({ run: card.run, card: volumes, image: image.volumes, tmp: card.folder })
-    assert.equal((await claimedIdentity(volumes, 'debian'))?.hostname, 'pi-9')
+    assert.equal((await claimedIdentity(volumes, async () => 'debian'))?.hostname, 'pi-9')
   } finally {
     tool('losetup', ['--detach', device])
   }

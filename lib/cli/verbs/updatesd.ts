@@ -87,7 +87,7 @@ async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): P
   try {
     for (const one of seen) open.push(await openCard(one, image, access))
     const { signal } = access
-    const know = { env: process.env, full: (options.full || options.files) ?? false, signal }
+    const know = { env: process.env, full: (options.full || options.files) ?? false, tmp: job.tmp, signal }
     const cards = await Promise.all(open.map((card) => knowCard(card, image, know)))
     const rows = options.dryRun ? [] : await claimFor(given, cards)
     const values = cards.map((_, index) => rows[index]?.row.values ?? given.common)

@@ -5,6 +5,7 @@ import { heldByReceipt } from '../flash/receipt-trust.ts'
 import type { DiskImage, Held } from '../flash/types.ts'
 import { volumesOnCard } from '../values/card-volumes.ts'
 import { claimedIdentity } from '../values/claimed-identity.ts'
+import { hostnameOf } from '../values/look-into-image.ts'
 import type { CardVolume, ClaimedIdentity } from '../values/types.ts'
 import { writablePartitions } from './areas.ts'
 import type { OpenCard } from './open.ts'
@@ -23,15 +24,21 @@ export interface KnownCard extends OpenCard {
   claimed: ClaimedIdentity | undefined
 }
 
-/** Asks the receipt of the last flash, unless all is to be written, and looks whose card it is. */
+/**
+ * Asks the receipt of the last flash, unless all is to be written, and looks whose card it is; by its name alone only where
+ * `tmp` takes what has to be unpacked to know the image's.
+ */
 export async function knowCard(
   card: OpenCard,
   image: DiskImage,
-  { env, full, signal }: { env: NodeJS.ProcessEnv; full: boolean; signal: AbortSignal },
+  { env, full, tmp, signal }: { env: NodeJS.ProcessEnv; full: boolean; tmp?: string; signal: AbortSignal },
 ): Promise<KnownCard> {
   const identity = await identifyCard(card.infos)
   const receipt = identity && (await findReceipt(await receiptFolder(env), identity))
-  const claimed = await claimedIdentity(await volumesOf(card, image))
+  const claimed = await claimedIdentity(
+    await volumesOf(card, image),
+    tmp === undefined ? undefined : () => hostnameOf(image, { tmp, signal }),
+  )
   const known = { ...card, identity, receipt, claimed, held: undefined, sampled: 0 }
   if (full) return { ...known, why: undefined }
   if (!identity) return { ...known, why: 'its partitions are of several disks' }

@@ -16,12 +16,12 @@ interface Found {
 }
 
 /**
- * Undefined: nothing on the card tells it from a fresh image. `imageHostname` is the image's own, which says nothing.
- * Never fails: what cannot be read is not there.
+ * Undefined: nothing on the card tells it from a fresh image. A name alone counts if it is not `imageHostname`, which is asked
+ * only then. What cannot be read is not there: fails only where `imageHostname` does.
  */
 export async function claimedIdentity(
   volumes: readonly CardVolume[],
-  imageHostname?: string,
+  imageHostname?: () => Promise<string | undefined>,
 ): Promise<ClaimedIdentity | undefined> {
   for (const { path, partition } of volumes) {
     if (!partition.filesystem?.startsWith('ext')) continue
@@ -30,10 +30,10 @@ export async function claimedIdentity(
     )
     if (!found) continue
     const { hostname, machineId, sshHostKeys, claimed } = found
-    const named = imageHostname !== undefined && hostname !== undefined && hostname !== imageHostname
-    if (named || machineId !== undefined || sshHostKeys > 0 || claimed) {
-      return { ...found, described: describe(found) }
-    }
+    const booted = machineId !== undefined || sshHostKeys > 0 || claimed
+    // A card that was written for a device and has not been there yet.
+    const named = async () => hostname !== undefined && imageHostname && (await imageHostname()) !== hostname
+    if (booted || (await named())) return { ...found, described: describe(found) }
   }
   return undefined
 }

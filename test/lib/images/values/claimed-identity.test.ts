@@ -60,7 +60,7 @@ for (const { title, files, is } of [
   },
 ]) {
   test(title, { skip }, async () => {
-    assert.deepEqual(await claimedIdentity((await make(files)).volumes, 'debian'), is)
+    assert.deepEqual(await claimedIdentity((await make(files)).volumes, async () => 'debian'), is)
   })
 }
 
@@ -100,8 +100,8 @@ test('whatever is damaged, it answers', { skip, timeout: 60_000 }, async () => {
       // Where the metadata is.
       const at = 9 * 1024 * 1024 + 1024 + random.int(0, 700) * 4096
       writeSync(fd, Buffer.from(Array.from({ length: 4096 }, () => random.int(0, 255))), 0, 4096, at)
-      await claimedIdentity(await volumesOnCard(disk.path), 'debian')
-      await claimedIdentity(disk.volumes, 'debian')
+      await claimedIdentity(await volumesOnCard(disk.path), async () => 'debian')
+      await claimedIdentity(disk.volumes, async () => 'debian')
       if (random.chance(0.5)) writeSync(fd, sound, at, 4096, at)
     }
   } finally {
