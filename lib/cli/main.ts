@@ -41,7 +41,11 @@ async function helpedWithStage(
   const { stageAsked, stageHelp } = await import('./verbs/stage-help.ts')
   const stage = stageAsked(args)
   if (!stage) return false
-  commands.commands.find((command) => command.name() === stage.name)?.outputHelp()
+  const verb = commands.commands.find((command) => command.name() === stage.name)
+  if (verb) {
+    verb.outputHelp()
+    session.emit({ type: 'answer', text: '\nThe stage of the same name, for a pipeline.ts\n' })
+  }
   stageHelp(session, stage)
   return true
 }

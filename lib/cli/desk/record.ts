@@ -31,7 +31,6 @@ const imageRecord = v.strictObject({
 const deskRecord = v.strictObject({ format: v.literal(1), images: v.record(v.string(), imageRecord) })
 
 export type ImageSource = v.InferOutput<typeof source>
-export type Saved = v.InferOutput<typeof saved>
 export type ImageRecord = v.InferOutput<typeof imageRecord>
 
 const maxBytes = 1024 * 1024
