@@ -13,6 +13,7 @@ import { ImageWriter } from '../image-writer.ts'
 import { maxImageSize } from '../limits.ts'
 import type { PartitionTable } from '../partition-table.ts'
 import type { Readable } from './patched-window.ts'
+import { sharedChunks } from './shared-blocks.ts'
 
 type Chunks = readonly (string | null)[]
 
@@ -27,11 +28,14 @@ export interface Side {
 export interface Base {
   disk: string
   chunks: Chunks
+  /** The .xz that it was unpacked from. */
+  packed?: string
 }
 
 export interface Unpacked extends Readable {
   table: PartitionTable
   chunks: Chunks
+  packed?: string
 }
 
 export interface UnpackOptions {
@@ -61,19 +65,53 @@ export async function kindOf(path: string): Promise<ContainerKind> {
   }
 }
 
-/** Where the chunks are known, only those are unpacked that `bases` do not have at the same place; else all. */
+/** Unpacks what `bases` do not have at the same place, as digests or blocks of an .xz tell; where neither does, all. */
 export async function unpack(side: Side, options: UnpackOptions): Promise<Unpacked> {
   const { image, file: packed, kind } = side
   const { table, chunks, size } = image
   if (kind === 'raw' && chunks) return { table, chunks, disk: packed }
-  const bases = options.bases.filter((base) => base.chunks.length === chunks?.length)
-  if (!chunks || bases.length === 0) return { table, ...(await unpackAll(side, options)) }
+  const bases = options.bases.filter((base) => base.chunks.length === Math.ceil(size / chunkSize))
+  const patched = chunks
+    ? await patchOf(image, chunks, bases, options)
+    : await patchOfXz(side, bases, options)
+  if (patched) return { table, ...patched }
+  return { table, ...(await unpackAll(side, options)), ...(kind === 'xz' ? { packed } : {}) }
+}
+
+type Patched = Required<Readable> & { chunks: Chunks }
+
+/** By the image's digests, over the base that needs the fewest chunks. */
+async function patchOf(
+  image: DiskImage,
+  chunks: Chunks,
+  bases: readonly Base[],
+  options: UnpackOptions,
+): Promise<Patched | undefined> {
   const [best] = bases
     .map((base) => ({ base, missing: differing(base.chunks, chunks) }))
     .sort((a, b) => a.missing.length - b.missing.length)
+  if (!best) return undefined
   const file = join(options.tmp, options.name)
-  await writeChunks(image, best!.missing, file, size, options)
-  return { table, chunks, disk: best!.base.disk, patch: { file, chunks: new Set(best!.missing) } }
+  await writeChunks(image, best.missing, file, options)
+  return { chunks, disk: best.base.disk, patch: { file, chunks: new Set(best.missing) } }
+}
+
+/** By the blocks that both files have. */
+async function patchOfXz(
+  { image, file: packed, kind }: Side,
+  bases: readonly Base[],
+  options: UnpackOptions,
+): Promise<Patched | undefined> {
+  const base = kind === 'xz' ? bases.find((one) => one.packed !== undefined) : undefined
+  if (!base) return undefined
+  const shared = await sharedChunks(packed, base.packed!)
+  // Chunk by chunk takes twice as long as the whole by all threads.
+  if (shared.size < base.chunks.length / 2) return undefined
+  const missing = [...base.chunks.keys()].filter((index) => !shared.has(index))
+  const file = join(options.tmp, options.name)
+  const digests = await writeChunks(image, missing, file, options)
+  const chunks = base.chunks.map((digest, index) => (digests.has(index) ? digests.get(index)! : digest))
+  return { chunks, disk: base.disk, patch: { file, chunks: new Set(missing) } }
 }
 
 /** The chunks at which two images of one size differ. */
@@ -101,20 +139,24 @@ async function unpackAll(
   }
 }
 
+/** Puts chunks at their places in a sparse file; answers their digests. */
 async function writeChunks(
   image: DiskImage,
   indexes: readonly number[],
   path: string,
-  size: number,
   { signal, progress }: UnpackOptions,
-): Promise<void> {
+): Promise<Map<number, string | null>> {
+  const digests = new Map<number, string | null>()
   const file = await open(path, 'wx')
   try {
-    await file.truncate(size)
+    await file.truncate(image.size)
     const pool = new BufferPool(buffers, chunkSize)
     let done = 0
-    for await (const { index, bytes, buffer } of image.readChunks(indexes, pool, signal)) {
-      await file.write(bytes, 0, bytes.length, index * chunkSize)
+    for await (const { index, bytes, buffer, digest } of image.readChunks(indexes, pool, signal)) {
+      for (let at = 0; at < bytes.length; ) {
+        at += (await file.write(bytes, at, bytes.length - at, index * chunkSize + at)).bytesWritten
+      }
+      digests.set(index, digest)
       pool.give(buffer)
       done += bytes.length
       progress(done, indexes.length * chunkSize)
@@ -122,4 +164,5 @@ async function writeChunks(
   } finally {
     await file.close()
   }
+  return digests
 }
