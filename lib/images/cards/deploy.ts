@@ -37,7 +37,7 @@ export async function deployCards({ options, cwd, run, tmp, jobs, signal, ...tel
     for (const one of seen) open.push(await openCard(one, image, access))
     const { env } = process
     const works = await Promise.all(
-      open.map(async (one) => ({ card: await knowCard(one, image, { env, full, signal }) })),
+      open.map(async (one) => ({ card: await knowCard(one, image, { env, full, tmp, signal }) })),
     )
     for (const { card } of works) {
       if (card.claimed) tell.warn(`${card.name} belonged to ${card.claimed.described}: that is lost`)
