@@ -3,8 +3,8 @@ import { formatBytes } from '../format.ts'
 import type { PageDisk, PageLayer, PagePartition } from './data.ts'
 import { html, type Markup, percent } from './html.ts'
 
-/** Per cent that the smallest partition gets, so that its name fits. */
-const least = 14
+/** Per cent that the smallest partition gets before all are brought to a whole: its name fits on a phone. */
+const least = 24
 
 export function diskBar(disk: PageDisk): Markup {
   const partitions = [...disk.partitions].sort((a, b) => a.offset - b.offset)

@@ -111,6 +111,7 @@ footer { color: var(--faint); font-size: 13px; max-width: 1180px; margin: 0 auto
   .timeline .why, .timeline thead th.why { display: none }
   .timeline td.lane { min-width: 70px; width: 40% }
   th, td { padding-right: 8px }
+  .timeline .nowrap { white-space: normal }
   .facts dd { font-size: 16px }
 }
 @media print { .card { break-inside: avoid } }
