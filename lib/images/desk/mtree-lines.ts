@@ -33,7 +33,7 @@ const typeNames = {
 export function editMtree(file: Buffer, edits: ReadonlyMap<string, LineEdit | undefined>): EditedMtree {
   for (const form of ['said', 'full'] as const) {
     const bytes = withEdits(file, edits, form)
-    if (says(bytes, edits)) return { bytes: bytes.length > 0 ? bytes : undefined, rewritten: false }
+    if (says(bytes, file, edits)) return { bytes: bytes.length > 0 ? bytes : undefined, rewritten: false }
   }
   return { bytes: rewritten(file, edits), rewritten: true }
 }
@@ -147,9 +147,25 @@ function sameWord(name: string, a: string, b: string): boolean {
   return meaning(a) === meaning(b)
 }
 
-/** Whether the file says just what the edits want. */
-function says(bytes: Buffer, edits: ReadonlyMap<string, LineEdit | undefined>): boolean {
-  const found = new Map(parseMtree(bytes).map((entry) => [entry.path, entry]))
+/** Whether the file says just what the edits want, and of all else what it has said before. */
+function says(bytes: Buffer, before: Buffer, edits: ReadonlyMap<string, LineEdit | undefined>): boolean {
+  let found: Map<string, MtreeEntry>
+  try {
+    found = new Map(parseMtree(bytes).map((entry) => [entry.path, entry]))
+  } catch {
+    // A `..` that has lost its folder.
+    return false
+  }
+  const others = (entries: Iterable<MtreeEntry>): string =>
+    JSON.stringify(
+      [...entries]
+        .filter(({ path }) => !edits.has(path))
+        .map(({ line: _, xattrs, ...rest }) => [
+          rest,
+          [...xattrs].map(([name, value]) => [name, value.toString('base64')]),
+        ]),
+    )
+  if (others(found.values()) !== others(parseMtree(before))) return false
   for (const [path, edit] of edits) {
     const entry = found.get(path)
     if (!entry || !edit) {

@@ -18,7 +18,7 @@ export class Replaced {
   }
 
   /** `path` is below overlays/. It stays where it is; a second time it is not copied again. */
-  async keep(path: string): Promise<void> {
+  async keep(path: string, why = 'was changed both in the desk and by hand'): Promise<void> {
     if (this.#kept.has(path)) return
     this.#kept.add(path)
     const { folder, caller, warn } = this.#desk

@@ -50,7 +50,8 @@ export async function takeLines(
     }
     const { bytes, rewritten } = editMtree(file, edits)
     if (!(bytes ?? Buffer.alloc(0)).equals(file)) {
-      if (byHand || rewritten) await replaced.keep(name)
+      if (byHand) await replaced.keep(name)
+      else if (rewritten) await replaced.keep(name, 'had no place for a line and was written anew')
       const path = join(desk.folder, 'overlays', name)
       if (bytes) await replaceWithBytes(path, bytes, { mode: 0o644, caller: desk.caller })
       else await rm(path)
