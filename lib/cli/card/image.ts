@@ -1,23 +1,24 @@
 /** Which image `updatesd` writes: a file, or what a target of pipeline.ts or the desk makes. */
 import { stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { resolve, sep } from 'node:path'
+import { join, resolve, sep } from 'node:path'
 import { Build } from '../../engine/build.ts'
-import { topological } from '../../engine/graph.ts'
+import { inputsOf, topological } from '../../engine/graph.ts'
 import { nodesOf } from '../../engine/nodes.ts'
 import type { Run } from '../../engine/process.ts'
 import type { Derivation } from '../../engine/stage.ts'
 import { FleetsieError } from '../../errors.ts'
 import { openImageFile, openSavedImage } from '../../images/cards/image.ts'
 import type { DiskImage } from '../../images/flash/types.ts'
+import { diskName } from '../../images/image.ts'
 import { asCaller } from '../as-caller.ts'
 import { type DeskPlace, findDesk } from '../desk/find.ts'
 import type { Session } from '../session.ts'
 import { sourceDateEpoch } from '../source-date-epoch.ts'
 import { chooseTargets } from '../targets.ts'
 
-/** A file as it is, or the object that `save` made. */
-export type ImagePlace = { file: string } | { object: string }
+/** A file as it is, or the object that `save` made; `stock`: the raw image that it was made of. */
+export type ImagePlace = { file: string } | { object: string; stock?: string }
 
 /** Where it lies. */
 export function fileOf(place: ImagePlace): string {
@@ -31,11 +32,15 @@ export function openImage(session: Session, place: ImagePlace, run: Run, tmp: st
   return openImageFile(place.file, { ...options, note })
 }
 
-/** Finds or makes the image. Fails with E_USAGE when nothing says which. */
-export async function findImage(session: Session, wanted: string | undefined): Promise<ImagePlace> {
+/** Finds or makes the image, and its stock where that is asked for. Fails with E_USAGE when nothing says which. */
+export async function findImage(
+  session: Session,
+  wanted: string | undefined,
+  withStock = false,
+): Promise<ImagePlace> {
   const { project } = session
   if (wanted !== undefined) {
-    if (project && Object.hasOwn(project.targets, wanted)) return makeTarget(session, wanted)
+    if (project && Object.hasOwn(project.targets, wanted)) return makeTarget(session, wanted, withStock)
     const file = resolve(wanted)
     if ((await stat(file).catch(() => undefined))?.isFile()) return { file }
     const targets = project ? ` and no target (${Object.keys(project.targets).join(', ')})` : ''
@@ -46,7 +51,7 @@ export async function findImage(session: Session, wanted: string | undefined): P
     const { deskImage } = await import('./desk-image.ts')
     return { object: await deskImage(session, desk) }
   }
-  if (project) return makeTarget(session, undefined)
+  if (project) return makeTarget(session, undefined, withStock)
   throw new FleetsieError('E_USAGE', 'which image? There is no desk and no pipeline.ts here', {
     hint: '--image FILE names one',
   })
@@ -65,7 +70,7 @@ async function nearestDesk(project: string | undefined): Promise<DeskPlace | und
 }
 
 /** Under sudo as the caller, whose store it is: what is built there is the caller's. */
-function makeTarget(session: Session, wanted: string | undefined): Promise<ImagePlace> {
+function makeTarget(session: Session, wanted: string | undefined, withStock: boolean): Promise<ImagePlace> {
   const project = session.requireProject()
   const [target] = chooseTargets(project.targets, wanted === undefined ? [] : [wanted])
   const { name, root } = target!
@@ -80,7 +85,10 @@ function makeTarget(session: Session, wanted: string | undefined): Promise<Image
     })
     const nodes = nodesOf(name, root)
     try {
-      return { object: (await build.realise(nodes, saved)).path }
+      const object = (await build.realise(nodes, saved)).path
+      const image = inputsOf(saved).find(({ label }) => label === 'image')
+      if (!withStock || !image) return { object }
+      return { object, stock: join((await build.realise(nodes, image.derivation)).path, diskName) }
     } finally {
       build.end(name, nodes)
     }

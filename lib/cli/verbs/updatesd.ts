@@ -42,6 +42,8 @@ interface Job {
   access: CardAccess
   tmp: string
   given: GivenValues
+  /** The raw image that the image was made of, for --files. */
+  stock: string | undefined
 }
 
 export async function updatesd(session: Session, devices: string[], options: UpdatesdOptions): Promise<void> {
@@ -58,11 +60,12 @@ export async function updatesd(session: Session, devices: string[], options: Upd
     const access = { cwd: process.cwd(), allowed: { unmount, yesReally }, run, signal: session.signal }
     const seen = await seeCards(wanted, access)
     await session.show({ json: options.json, live: true })
-    const place = await findImage(session, options.image)
+    const place = await findImage(session, options.image, options.files)
     await expectElsewhere(fileOf(place), seen)
     const image = await openImage(session, place, run, tmp)
     try {
-      await toCards({ session, options, access, tmp, given }, image, seen)
+      const stock = 'stock' in place ? place.stock : undefined
+      await toCards({ session, options, access, tmp, given, stock }, image, seen)
     } finally {
       await image.close()
     }
@@ -158,7 +161,7 @@ async function tellForecast(
 
 /** Writes, shows how it goes, and answers how it went. */
 async function write(
-  { session, options, access, tmp }: Job,
+  { session, options, access, tmp, stock }: Job,
   image: DiskImage,
   cards: readonly KnownCard[],
   values: readonly (DeviceValues | undefined)[],
@@ -174,7 +177,7 @@ async function write(
   if (options.files) {
     const { updateCards } = await import('../../images/cards/update.ts')
     const note = (message: string): void => session.emit({ type: 'note', message })
-    return updateCards({ ...common, tmp, note, progress: unpacking(session, cards) })
+    return updateCards({ ...common, tmp, stock, note, progress: unpacking(session, cards) })
   }
   const { writeCards } = await import('../../images/cards/write.ts')
   return writeCards({

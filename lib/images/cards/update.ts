@@ -20,6 +20,8 @@ export interface UpdateCards {
   run: Run
   /** Has room for the image, unpacked, without its holes. */
   tmp: string
+  /** The raw image that the image was made of: what that has and the image has not is removed from cards. */
+  stock?: string | undefined
   signal: AbortSignal
   note(line: string): void
   warn(line: string): void
@@ -32,10 +34,11 @@ export async function updateCards(request: UpdateCards): Promise<WriteResult[]> 
   const raw = join(request.tmp, 'image.img')
   await unpack(request, raw)
   const image = (await volumesOnCard(raw)).filter(hasFiles)
+  const stock = request.stock === undefined ? undefined : await volumesOnCard(request.stock)
   const results: WriteResult[] = []
   for (const work of request.works) {
     const { card } = work
-    const done = await attempt(() => updateCard(request, work, image))
+    const done = await attempt(() => updateCard(request, work, image, stock))
     results.push('error' in done ? { card, error: done.error } : { card, written: done.value })
   }
   return results
@@ -67,6 +70,7 @@ async function updateCard(
   { image: source, env, run, tmp, signal, note, warn }: UpdateCards,
   { card, values }: CardWork,
   image: readonly CardVolume[],
+  stock: readonly CardVolume[] | undefined,
 ): Promise<Written> {
   const started = performance.now()
   // e2fsck takes a device for itself alone.
@@ -74,7 +78,15 @@ async function updateCard(
   await voidReceipts(await receiptFolder(env), card)
   const volumes = (await volumesOf(card, source)).filter(hasFiles)
   const told = (line: string): void => note(`${card.name}: ${line}`)
-  const reports = await updateFiles({ run, card: volumes, image, tmp, signal, note: told })
+  const reports = await updateFiles({
+    run,
+    card: volumes,
+    image,
+    ...(stock && { stock }),
+    tmp,
+    signal,
+    note: told,
+  })
   const touched = values ? await applyValues({ run, volumes, values, signal, warn }) : []
   const sum = (key: 'added' | 'changed' | 'removed' | 'kept' | 'bytesWritten'): number =>
     reports.reduce((total, report) => total + report[key], 0)

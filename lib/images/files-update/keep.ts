@@ -47,7 +47,7 @@ export function isProtected(role: Role, path: string): boolean {
 
 /**
  * Whether the card lacks what the image starts because the device does not start it any more: `fleetsie-provision.service`
- * after the claim, units of a first boot. With the stock known it had the link; without, the card has the unit and no link to it.
+ * after the claim, units of a first boot. The stock had the link, or the card has the unit and no link to it.
  */
 export function isSwitchedOff(
   change: FileChange,
@@ -56,7 +56,7 @@ export function isSwitchedOff(
 ): boolean {
   const { path, kind } = change
   if (role !== 'root' || kind !== 'added' || !startLink.test(path)) return false
-  if (has.stock) return has.stock(path)
+  if (has.stock?.(path)) return true
   const target = (change.after?.target ?? '').replace(/^\/+/, '')
   const name = path.slice(path.lastIndexOf('/') + 1)
   return [
