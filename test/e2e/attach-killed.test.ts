@@ -28,6 +28,14 @@ function mounting(tokens: ReadonlySet<string>): number[] {
 const tokenOf = (desk: TestDesk): string | undefined =>
   existsSync(desk.path('.mounted')) ? /"token": "(\w+)"/.exec(desk.read('.mounted'))?.[1] : undefined
 
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It was quicker.
+  }
+}
+
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
     await new Promise((resolve) => child.once('close', resolve))
@@ -67,7 +75,7 @@ for (const [form, by, owner, turns] of [
             const token = tokenOf(desk)
             if (token !== undefined) tokens.add(token)
             // Every second time with all that it had started, as the kernel does when memory is short.
-            for (const pid of turn % 2 === 0 ? mounting(tokens) : []) process.kill(pid, 'SIGKILL')
+            for (const pid of turn % 2 === 0 ? mounting(tokens) : []) kill(pid)
             await ended(child)
 
             const { result } = await desk.drive('state', by)
