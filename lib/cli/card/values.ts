@@ -8,7 +8,7 @@ import { readSets, valuesOfSets } from '../../images/values/sets.ts'
 import type { DeviceRow, DeviceValues } from '../../images/values/types.ts'
 
 export interface ValueOptions {
-  set: string[]
+  set?: string[]
   csv?: string
   row?: string
 }
@@ -22,7 +22,7 @@ export interface GivenValues {
 
 /** Reads all values before anything is looked at: what is wrong with them is told first. */
 export async function givenValues(
-  { set, csv, row }: ValueOptions,
+  { set = [], csv, row }: ValueOptions,
   cards: number,
   warn: (line: string) => void,
 ): Promise<GivenValues> {

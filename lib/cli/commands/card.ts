@@ -17,7 +17,7 @@ export function cardCommands(root: Command, session: Session): void {
     .option('--unmount', 'unmount what is mounted of the card')
     .option('--full', 'write all that the image holds, whatever the card has')
     .option('--files', "update file by file and keep the device's own state")
-    .option('--set <name=value>', 'a value for this device: hostname=pi-7, password=@FILE', append, [])
+    .option('--set <name=value>', 'a value for this device: hostname=pi-7, password=@FILE', append)
     .option('--csv <file>', 'values of several devices, one row for each card')
     .option('--row <name>', 'the row of the CSV for this card, by its host name')
     .option('-n, --dry-run', 'only look, and say what would be written')
@@ -32,7 +32,7 @@ export function cardCommands(root: Command, session: Session): void {
 }
 
 /** A value may hold a comma. */
-function append(text: string, before: string[]): string[] {
+function append(text: string, before: string[] = []): string[] {
   return [...before, text]
 }
 
