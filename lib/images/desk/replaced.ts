@@ -32,9 +32,7 @@ export class Replaced {
       preserveTimestamps: true,
     })
     if ((await lstat(join(folder, to))).isFile()) await sync(join(folder, to))
-    warn(
-      `${shown} was changed both in the desk and by hand: it is now as in the desk, the other one is ${to}`,
-    )
+    warn(`${shown} ${why}: it is now as in the desk, the other one is ${to}`)
   }
 }
 
