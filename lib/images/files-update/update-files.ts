@@ -69,7 +69,7 @@ async function updateOne(
   const what = partitionName(card.partition)
   const isExt = card.partition.filesystem !== 'vfat'
   const ranges: ByteRange[] = []
-  const apply = async (entries: readonly LayerInput[], last: boolean): Promise<void> => {
+  const apply = async (entries: readonly LayerInput[], last: boolean, checked = true): Promise<void> => {
     const layer = join(tmp, `${what}.tar`)
     await pipeline(Readable.from(writeLayer(entries)), createWriteStream(layer, { mode: 0o600 }))
     try {
@@ -80,7 +80,7 @@ async function updateOne(
         layers: [layer],
         epoch: options.epoch ?? Math.floor(Date.now() / 1000),
         tmp,
-        checked: true,
+        checked,
         checkLater: !last,
         ...(signal && { signal }),
       })
@@ -105,12 +105,16 @@ async function updateOne(
     for (const line of found.notes) note?.(`${what}: ${line}`)
     if (found.entries.length > 0) {
       if (isExt && !interrupted) await apply([mark()], false)
-      await apply(found.entries, !isExt)
+      await apply(found.entries, !isExt).catch(async (error: unknown) => {
+        // What is sound was not begun, for want of room: the mark goes. Else it stays, for the repair.
+        if (isExt && !signal?.aborted) await apply([unmark], true, false).catch(() => {})
+        throw error
+      })
     }
     return found
   })
   if (isExt && (plan.entries.length > 0 || interrupted)) {
-    await apply([{ entry: { type: 'whiteout', path: markName } }], true)
+    await apply([unmark], true)
   }
   const { entries: _, notes: __, ...counts } = plan
   const touched = rangesOnDisk(
@@ -137,6 +141,8 @@ const mark = (): LayerInput => ({
   },
   content: Readable.from([markText]),
 })
+
+const unmark: LayerInput = { entry: { type: 'whiteout', path: markName } }
 
 function isMarked(card: CardVolume): boolean {
   const window = new Window(card.path, card.partition)

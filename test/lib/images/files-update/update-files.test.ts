@@ -270,6 +270,7 @@ test('a card without room says so, and can be written again when it has', { skip
   const [card, image] = [await make(was), await make({ ...is, 'opt/big': 'x'.repeat(9 * 1024 * 1024) })]
   card.put('home', 'y'.repeat(13 * 1024 * 1024))
   await assert.rejects(update({ card, image }), { code: 'E_TOO_SMALL', message: /too little room/ })
+  assert.equal(card.stat('.fleetsie-update').type, 'none')
   card.change(['rm /home'])
   await update({ card, image })
   assert.match(tool('debugfs', ['-R', 'stat /opt/big', card.ext]), /Size: 9437184/)
