@@ -172,7 +172,13 @@ describe('init and mount', { skip: tools }, () => {
     }
     for (const name of readdirSync(rig.at(at))) if (!name.startsWith('.new_')) look(rig.at(at, name))
     assert.deepEqual(others, [])
-    execFileSync('chown', ['0:0', rig.store])
+    const user = `setpriv --reuid=${nobody} --regid=${nobody} --clear-groups`
+    await rig.fails(`${user} fleetsie_mod mount`, 7, /root has worked at this desk[\s\S]*sudo rm -r/, at)
+    await rig.works('rm -r .new_*', at)
+    const mounted = `fleetsie_mod mount && grep -q edit part_2/etc/edit && fleetsie_mod unmount`
+    await rig.works(`${user} sh -c '${mounted}'`, at)
+    await rig.works(`export ${sudo}; ${mounted}`, at)
+    execFileSync('chown', ['-R', '0:0', rig.store])
   })
 
   it('says what is wrong with `.image`', async () => {

@@ -1,8 +1,7 @@
 /** The desk's image with the desk's changes, made as `save` makes it. */
-import { save } from '../../../stages/save.ts'
 import type { DeskPlace } from '../desk/find.ts'
 import { atDesk, expectMounted, takeInAll } from '../desk/mounting.ts'
-import { deskBuild, overlayLayers, realiseAll, stagesOf, stockOf, targetOf } from '../desk/stages.ts'
+import { deskBuild, realiseAll, savedBy, targetOf } from '../desk/stages.ts'
 import { expectNoWriters } from '../desk/writers.ts'
 import type { Session } from '../session.ts'
 
@@ -13,9 +12,8 @@ export function deskImage(session: Session, place: DeskPlace): Promise<string> {
     await expectNoWriters(place.folder)
     await takeInAll(desk, parts)
     const store = await session.openStore()
-    const { stock, image, table } = stagesOf(await stockOf(place, store, desk.note))
     const name = targetOf(place)
-    const saved = save({ stock, image, table, layers: await overlayLayers(place.folder), name })
+    const saved = await savedBy(place, store, desk.note)
     const [object] = await realiseAll(deskBuild(session, store, place.folder), name, saved, [saved])
     return object!.path
   })

@@ -1,5 +1,6 @@
 /** From an image and its `overlays/` to mounted partitions, and back: what the desk's verbs have in common. */
 import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import { callerOf } from '../../images/caller.ts'
 import { attachDesk } from '../../images/desk/attach.ts'
@@ -8,6 +9,7 @@ import { detachDesk } from '../../images/desk/detach.ts'
 import { chooseForm } from '../../images/desk/form.ts'
 import { layOut } from '../../images/desk/lay-out.ts'
 import { withDeskLock } from '../../images/desk/lock.ts'
+import { upperPlace } from '../../images/desk/places.ts'
 import { planMounts } from '../../images/desk/plan.ts'
 import { deskState } from '../../images/desk/state.ts'
 import { takeIn } from '../../images/desk/take-in.ts'
@@ -53,9 +55,21 @@ export interface Mounted {
 export async function putUp(desk: Workplace): Promise<Mounted> {
   const table = await readPartitionTable(desk.disk, desk.warn)
   for (const part of partsOf(table, await chooseForm(desk.folder))) {
+    await expectOwn(join(desk.folder, upperPlace(part.partition.number)))
     await layOut(desk, part)
   }
   return { attachment: await attachDesk({ ...desk, table }), table }
+}
+
+/** What root has laid out, a user cannot lay out anew. */
+async function expectOwn(upper: string): Promise<void> {
+  const stats = await stat(upper).catch(() => undefined)
+  const uid = process.geteuid!()
+  if (uid === 0 || stats === undefined || stats.uid === uid) return
+  throw new FleetsieError('E_RIGHTS', 'root has worked at this desk, and this holds what root changed', {
+    file: upper,
+    hint: `go on with sudo, or have it laid out anew, for overlays/ has all of it: sudo rm -r ${dirname(upper)}/.new_*`,
+  })
 }
 
 /** The partitions that a desk can have changes of. What is left out, attachDesk warns of. */

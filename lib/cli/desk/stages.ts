@@ -5,6 +5,7 @@ import { decompress } from '../../../stages/decompress.ts'
 import { fetch } from '../../../stages/fetch.ts'
 import { mount } from '../../../stages/mount.ts'
 import { overlay } from '../../../stages/overlay.ts'
+import { save } from '../../../stages/save.ts'
 import { Build } from '../../engine/build.ts'
 import { nodesOf } from '../../engine/nodes.ts'
 import type { Derivation, Digest } from '../../engine/stage.ts'
@@ -94,4 +95,16 @@ export async function overlayLayers(folder: string): Promise<Derivation[]> {
     return []
   })
   return names.some((name) => partNumber(name) !== undefined) ? [overlay({ from: overlaysName })] : []
+}
+
+/** The desk's image with the changes of `overlays/`; `stem`: see the stage `save`. */
+export async function savedBy(
+  desk: DeskPlace,
+  store: Store,
+  note: (line: string) => void,
+  stem?: string,
+): Promise<Derivation> {
+  const { stock, image, table } = stagesOf(await stockOf(desk, store, note))
+  const layers = await overlayLayers(desk.folder)
+  return save({ stock, image, table, layers, name: targetOf(desk), ...(stem === undefined ? {} : { stem }) })
 }

@@ -1,6 +1,5 @@
 /** `save`: a new .img.xz with the changes of the desk, by the same stages as `build`. */
 import { relative } from 'node:path'
-import { save as saveStage } from '../../../stages/save.ts'
 import { sign } from '../../../stages/sign.ts'
 import { buildTarget } from '../../engine/target.ts'
 import { findDesk } from '../desk/find.ts'
@@ -8,7 +7,7 @@ import { atDesk, expectMounted, isSome, takeInAll, toldTaken } from '../desk/mou
 import { overlaysDigest } from '../desk/overlays-digest.ts'
 import { readImageRecord, writeImageRecord } from '../desk/record.ts'
 import { expectOwn, savedName } from '../desk/saved-name.ts'
-import { deskBuild, overlayLayers, stagesOf, stockOf, targetOf } from '../desk/stages.ts'
+import { deskBuild, savedBy, targetOf } from '../desk/stages.ts'
 import { expectNoWriters } from '../desk/writers.ts'
 import type { Session } from '../session.ts'
 
@@ -32,22 +31,15 @@ export async function save(
     if (isSome(taken)) desk.note(toldTaken(taken))
     await session.show({ json: options.json, live: true })
     const store = await session.openStore()
-    const { stock, image, table } = stagesOf(await stockOf(place, store, desk.note))
     const name = targetOf(place)
     const usual = wanted.stem === `${name}_fleetsie`
     const done = { overlays: await overlaysDigest(place.folder, store), at: Date.now() }
     const path = relative(place.folder, wanted.path)
+    const earlier = record.saved.find((saved) => saved.path === path) ?? { path }
     const others = record.saved.filter((saved) => saved.path !== path).slice(0, remembered - 1)
     // First: what is killed after the file has its name may be saved again.
-    await writeImageRecord(place, { ...record, saved: [{ path }, ...others] })
-    const artifacts = saveStage({
-      stock,
-      image,
-      table,
-      layers: await overlayLayers(place.folder),
-      name,
-      ...(usual ? {} : { stem: wanted.stem }),
-    })
+    await writeImageRecord(place, { ...record, saved: [earlier, ...others] })
+    const artifacts = await savedBy(place, store, desk.note, usual ? undefined : wanted.stem)
     const out = relative(place.folder, wanted.folder) || '.'
     const build = deskBuild(session, store, place.folder)
     const target = usual ? name : wanted.stem
