@@ -37,6 +37,7 @@ export class Journal {
   /** What earlier calls have left, by chunk. */
   readonly cells: ReadonlyMap<number, CellRecord>
   readonly #file: FileHandle
+  #last: Promise<void> = Promise.resolve()
 
   private constructor(path: string, id: string, cells: Map<number, CellRecord>, file: FileHandle) {
     this.path = path
@@ -64,7 +65,10 @@ export class Journal {
 
   /** To be called after what it says is on the medium. */
   async add(state: CellState, cells: readonly CellLine[]): Promise<void> {
-    if (cells.length > 0) await this.#file.appendFile(lineOf({ state, cells }))
+    if (cells.length === 0) return
+    // Lines of two calls must not mix.
+    this.#last = this.#last.then(() => this.#file.appendFile(lineOf({ state, cells })))
+    await this.#last
   }
 
   /** Keeps it for the next call. */
