@@ -54,6 +54,14 @@ describe('a layer written into a tree', () => {
     })
   }
 
+  it('begins an absolute link at the top of the tree, however deep it lies', async () => {
+    await rm(join(top, 'usr/bin'), { recursive: true })
+    await symlink('/outside', join(top, 'usr/bin'))
+    await mkdir(join(top, 'outside'))
+    await writeLayerInto(top, await layer())
+    assert.deepEqual(readdirSync(join(top, 'outside')), ['program'])
+  })
+
   it('replaces a link of the same name and does not write through it', async () => {
     await writeFile(join(folder, 'outside/victim'), 'mine')
     await symlink(join(folder, 'outside/victim'), join(top, 'usr/bin/program'))
