@@ -13,13 +13,10 @@ import { readUpper, type UpperRead } from './upper-read.ts'
 import type { Scan, UpperNode } from './upper-scan.ts'
 import { type Comparing, nothing, type Wanted, wantedFile, wantedFolder, wantedOther } from './wanted.ts'
 
-export interface Finding {
-  differences: Differences
-  /** By path in `.new_N`, for all that is not as the baseline has it. */
-  wanted: Map<string, Wanted>
-}
-
-/** Puts the contents of changed files beside overlays/part_N; who takes this over removes what is not used. */
+/**
+ * Fills `wanted`, by path in `.new_N`, for all that is not as the baseline has it. Contents of changed files are put
+ * beside overlays/part_N; the caller removes what is not used, after a failure as well.
+ */
 export async function findWanted(
   desk: Desk,
   number: number,

@@ -17,7 +17,7 @@ export function lineOf({ type, mode, uid, gid, device, link, xattrs }: MtreeEntr
 }
 
 /** What a line makes of what git alone would say. */
-export function described(base: Attributes, line: Line | undefined): Attributes {
+function described(base: Attributes, line: Line | undefined): Attributes {
   if (!line) return base
   return {
     mode: line.mode ?? base.mode,

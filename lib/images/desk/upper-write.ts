@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises'
 import { FleetsieError } from '../../errors.ts'
 import type { LayerTime } from '../../formats/layer/entry.ts'
 import { compareEntries, type LayerEntry, type LayerInput, writeLayer } from '../../formats/layer.ts'
-import type { LaidNode } from './laid-tree.ts'
+import type { LaidNode } from './laid-nodes.ts'
 import type { Desk, UpperForm } from './types.ts'
 
 const pieceSize = 1 << 20

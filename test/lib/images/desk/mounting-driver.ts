@@ -30,7 +30,7 @@ try {
     const { attachment, partitions } = planMounts(table, await chooseForm(folder), () => {})
     for (const [index, form] of attachment.parts.entries()) {
       const part = { partition: partitions[index]!, form }
-      if (verb === 'mount') await layOut(desk, part)
+      if (verb === 'mount' || verb === 'lay') await layOut(desk, part)
       else await takeIn(desk, part)
     }
     if (verb === 'mount') await attachDesk({ ...desk, table })
