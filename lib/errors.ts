@@ -62,12 +62,12 @@ export class FleetsieError extends Error {
   }
 }
 
-/** Runs `work`; a FleetsieError that leaves it names `file`. */
+/** Runs `work`; a FleetsieError that leaves it names `file`, unless the user ended it: that is about no file. */
 export async function inFile<T>(file: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof FleetsieError) error.inFile(file)
+    if (error instanceof FleetsieError && error.code !== 'E_INTERRUPTED') error.inFile(file)
     throw error
   }
 }

@@ -13,7 +13,7 @@ const others = ['doctor', 'gc', 'keys', 'store', 'verify', 'help', '--help', '-h
 const alone = new Set([...desk, ...others])
 
 /** Verbs whose arguments name files from where the user is. */
-const staying = new Set(['updatesd', 'diff', 'graph'])
+const staying = new Set(['updatesd', 'diff', 'graph', 'boot'])
 
 const args = process.argv.slice(2)
 const script = findPipeline(process.cwd())
