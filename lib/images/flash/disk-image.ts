@@ -95,8 +95,8 @@ class OpenedImage implements DiskImage {
   }
 
   readChunks(indexes: readonly number[], pool: BufferPool, signal: AbortSignal): AsyncIterable<Chunk> {
-    // Digests of chunks say more than those of the map.
-    const check = this.chunks === undefined && this.#bmap ? new RangeCheck(this.#bmap) : undefined
+    // Who learned the digests has held the image against the map, or a manifest is of the image that the map is of.
+    const check = this.chunks === undefined ? checkBy(this.#bmap) : undefined
     const waited = (ms: number): void => {
       this.#waited += ms
     }
@@ -146,7 +146,7 @@ async function openSource(options: OpenDiskImage, name: string): Promise<Opened>
     const chunks = manifest?.chunks
     const identity = async (): Promise<string> =>
       manifest?.container.sha256 ?? (await sha256OfFile(path, { signal }))
-    if (kind === 'raw') return await openRaw(path, manifest, signal)
+    if (kind === 'raw') return await openRaw(path, options)
     if (kind === 'xz') {
       const index = await readFileIndex(readerOf(file), (await file.stat()).size)
       const blocks = placedBlocks(index)
@@ -160,7 +160,7 @@ async function openSource(options: OpenDiskImage, name: string): Promise<Opened>
       const checked = chunks !== undefined
       return { source: new XzSource(file, blocks, { run, tmp, jobs, checked }), chunks, sha256 }
     }
-    const scanned = manifest ?? (await scanStream(kind, { file: path, run, signal }))
+    const scanned = manifest ?? (await scanStream(kind, checkBy(options.bmap), { file: path, run, signal }))
     return {
       source: new StreamedSource(kind, path, scanned.size, { run, checked: true }),
       chunks: scanned.chunks,
@@ -171,20 +171,20 @@ async function openSource(options: OpenDiskImage, name: string): Promise<Opened>
   }
 }
 
-async function openRaw(
-  path: string,
-  manifest: ImageManifest | undefined,
-  signal: AbortSignal,
-): Promise<Opened> {
+async function openRaw(path: string, { manifest, bmap, signal }: OpenDiskImage): Promise<Opened> {
   const source = await RawSource.open(path)
   if (manifest) return { source, chunks: manifest.chunks, sha256: chunksDigest(manifest.chunks) }
   try {
-    const chunks = await scanImage(source, signal)
+    const chunks = await scanImage(source, checkBy(bmap), signal)
     return { source, chunks, sha256: chunksDigest(chunks) }
   } catch (error) {
     await source.close()
     throw error
   }
+}
+
+function checkBy(bmap: Bmap | undefined): RangeCheck | undefined {
+  return bmap && new RangeCheck(bmap)
 }
 
 function checkFits(size: number, { manifest, bmap }: OpenDiskImage): void {

@@ -93,7 +93,7 @@ export class FlashRig {
     else if (kind === 'one-block.xz') shell('xz -0 -c "$1" > "$2"')
     else if (kind === 'gz') shell('gzip -1 -c "$1" > "$2"')
     else if (kind === 'zst') shell('zstd -1 -q -c "$1" > "$2"')
-    else if (kind === 'zip') shell('rm -f "$2"; cd "$(dirname "$1")" && zip -q -1 "$2" disk.img')
+    else if (kind === 'zip') shell('rm -f "$2"; zip -q -1 -j "$2" "$1"')
     else return this.raw
     return path
   }
