@@ -4,17 +4,20 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { FleetsieError } from '../../errors.ts'
 
-/** Paths are relative to the desk's folder, so that it may be moved while it is mounted. */
+/**
+ * Paths are relative to the desk's folder, so that it may be moved while it is mounted. Root acts upon them: nothing
+ * outside of the folder is taken.
+ */
 const attachedPart = v.object({
   number: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
   /** ext2, ext3, ext4 or vfat. */
   filesystem: v.string(),
   /** original/part_N: what the image has, read-only. */
-  original: v.string(),
+  original: v.pipe(v.string(), v.regex(/^original\/part_\d+$/)),
   /** .new_N: what was changed. */
-  upper: v.string(),
+  upper: v.pipe(v.string(), v.regex(/^\.new_\d+$/)),
   /** part_N: both as one, writable. */
-  merged: v.string(),
+  merged: v.pipe(v.string(), v.regex(/^part_\d+$/)),
   /** What a deletion is in `upper`: a character device 0:0, or a file `.wh.NAME`. Readers take both. */
   whiteouts: v.picklist(['device', 'file']),
   /** False: in `merged` all files are the user's, and chown and mknod are not allowed. */
@@ -28,7 +31,6 @@ const attachment = v.object({
 })
 
 const deskMount = v.object({
-  /** Root acts upon these: nothing outside of the folder is taken. */
   target: v.pipe(v.string(), v.regex(/^(?:original\/)?part_\d+$/)),
   /** `bind`: of the copy of a FAT filesystem. `fuse-overlayfs` without an upper folder shows such a copy as well. */
   kind: v.picklist(['loop', 'bind', 'overlay', 'fuse2fs', 'fuse-overlayfs']),

@@ -10,6 +10,12 @@ import { replaceWithBytes } from '../replace-file.ts'
 import { privateFolder } from './places.ts'
 import type { Desk, UpperForm } from './types.ts'
 
+// The folder may be a user's, and root writes and removes by these names.
+const within = v.pipe(
+  v.string(),
+  v.check((path) => path.split('/').every((name) => name !== '.' && name !== '..')),
+)
+
 const line = v.strictObject({
   type: v.exactOptional(v.picklist(['file', 'directory', 'symlink', 'character', 'block', 'fifo'])),
   mode: v.exactOptional(v.number()),
@@ -42,7 +48,7 @@ const held = v.strictObject({
   /** What part_N.mtree says. */
   line: v.exactOptional(line),
   /** Where in `.new_N`, when a link of the image leads elsewhere. */
-  at: v.exactOptional(v.string()),
+  at: v.exactOptional(within),
 })
 
 const upperEntry = v.strictObject({
@@ -65,11 +71,11 @@ const baseline = v.strictObject({
   /** Milliseconds since 1970, before `.new_N` was looked at. */
   at: v.number(),
   /** By path in `.new_N`. Lists, for a file may be called as JavaScript calls what every object has. */
-  upper: v.array(v.tuple([v.string(), upperEntry])),
+  upper: v.array(v.tuple([within, upperEntry])),
   /** By path in overlays/part_N. */
-  overlay: v.array(v.tuple([v.string(), held])),
+  overlay: v.array(v.tuple([within, held])),
   /** What is in `.new_N` and cannot be in overlays/. */
-  left: v.array(v.string()),
+  left: v.array(within),
 })
 
 export type Line = v.InferOutput<typeof line>

@@ -31,11 +31,11 @@ export async function refuseForeign(
   for (const { upper } of attachment.parts) await isFolder(join(folder, upper))
 }
 
-/** False: nothing is there. Fails with E_INPUT for a file or a link: what is mounted there would be elsewhere. */
+/** False: nothing is there. Fails with E_UNSAFE for a file or a link: what is written or mounted there would be elsewhere. */
 export async function isFolder(path: string): Promise<boolean> {
   const stats = await lstat(path).catch(() => undefined)
   if (stats && !stats.isDirectory()) {
-    throw new FleetsieError('E_INPUT', 'a file or a link is where a folder has to be', {
+    throw new FleetsieError('E_UNSAFE', 'a file or a link is where a folder has to be', {
       file: path,
       hint: 'move it away',
     })

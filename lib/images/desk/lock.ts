@@ -6,17 +6,19 @@ import { loadSqlite } from '../../engine/store/sqlite.ts'
 import { FleetsieError } from '../../errors.ts'
 import { type Caller, callerOf } from '../caller.ts'
 import { makeFolder } from '../replace-file.ts'
-import { privateFolder } from './places.ts'
+import { refuseLinks } from './own-places.ts'
+import { lockPlace, privateFolder } from './places.ts'
 
 /**
  * Runs `work` while no other process has the desk's lock. All that changes what is mounted belongs inside: looking at
- * deskState, laying out, attachDesk, detachDesk, taking in. Fails with E_UNSAFE when another process has it, with E_RIGHTS when the
- * folder is somebody else's.
+ * deskState, laying out, attachDesk, detachDesk, taking in. Fails with E_UNSAFE when another process has it or a link is
+ * where the desk has a folder, with E_RIGHTS when the folder is somebody else's.
  */
 export async function withDeskLock<T>(folder: string, work: () => Promise<T>): Promise<T> {
   const own = join(folder, privateFolder)
   const caller = callerOf(process.env)
-  const lock = await take(own, caller).catch((cause: NodeJS.ErrnoException) => {
+  await refuseLinks(folder)
+  const lock = await take(folder, caller).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'EACCES' && cause.code !== 'EPERM') throw cause
     throw new FleetsieError('E_RIGHTS', 'this user may not write to this folder', {
       file: own,
@@ -37,7 +39,8 @@ export async function withDeskLock<T>(folder: string, work: () => Promise<T>): P
   }
 }
 
-async function take(own: string, caller: Caller | undefined): Promise<FileLock | undefined> {
+async function take(desk: string, caller: Caller | undefined): Promise<FileLock | undefined> {
+  const own = join(desk, privateFolder)
   await makeFolder(own, 0o755, caller)
   const folder = {
     folder: own,
@@ -46,5 +49,5 @@ async function take(own: string, caller: Caller | undefined): Promise<FileLock |
     },
     prepare: (): void => {},
   }
-  return tryFileLock(loadSqlite(), folder, join(own, 'lock'))
+  return tryFileLock(loadSqlite(), folder, join(desk, lockPlace))
 }

@@ -40,7 +40,12 @@ export class OverlayEdit {
 
   /** Where it is on this machine. */
   #at(path: string): string {
-    return join(this.#desk.folder, 'overlays', below(this.#part, path))
+    return join(this.#desk.folder, 'overlays', this.#name(path))
+  }
+
+  /** Below overlays/. No slash at its end: with one a link would be followed. */
+  #name(path: string): string {
+    return path === '' ? this.#part : below(this.#part, path)
   }
 
   /** Takes away what the baseline had, and the folders that are empty then. */
@@ -55,7 +60,7 @@ export class OverlayEdit {
     }
     // A folder in its place is somebody's, and holds what the baseline does not know.
     if (now.isDirectory()) return
-    if (!(await this.#holds(path, was))) await this.#replaced.keep(below(this.#part, path))
+    if (!(await this.#holds(path, was))) await this.#replaced.keep(this.#name(path))
     await unlink(at)
     this.#counts.removed++
     await this.#dropEmpty(parentOf(path))
@@ -70,7 +75,7 @@ export class OverlayEdit {
     if (now && !isThere) {
       const isOurs = was !== undefined && (await this.#holds(path, was))
       const empty = now.isDirectory() && (await rmdir(at).then(() => true, notEmpty))
-      if (!isOurs && !empty) await this.#replaced.keep(below(this.#part, path))
+      if (!isOurs && !empty) await this.#replaced.keep(this.#name(path))
       if (now.isDirectory()) await rm(at, { recursive: true, force: true })
     }
     if (body.type === 'symlink') {
@@ -110,7 +115,7 @@ export class OverlayEdit {
     const now = await lstat(at).catch(absent)
     if (now?.isFile() && now.size === 0) return
     if (now) {
-      await this.#replaced.keep(below(this.#part, path))
+      await this.#replaced.keep(this.#name(path))
       await rm(at, { recursive: true, force: true })
     }
     await replaceWithBytes(at, Buffer.alloc(0), { mode: 0o644, caller: this.#desk.caller })
@@ -151,7 +156,7 @@ export class OverlayEdit {
       const now = await lstat(at).catch(absent)
       if (now?.isDirectory()) continue
       if (now) {
-        await this.#replaced.keep(below(this.#part, folder))
+        await this.#replaced.keep(this.#name(folder))
         await unlink(at)
       }
       await mkdir(at)

@@ -12,3 +12,4 @@ export const mergedPlace = (number: number): string => `part_${number}`
 export const mergedLink = (number: number): string => `merged/part_${number}`
 export const workPlace = (number: number): string => `${privateFolder}/work_${number}`
 export const copyPlace = (number: number): string => `${privateFolder}/fat_${number}`
+export const lockPlace = `${privateFolder}/lock`

@@ -186,7 +186,7 @@ describe('a desk that root mounts', { skip }, () => {
       assert.ok(existsSync(desk.path('part_2/forgotten')))
       rmSync(desk.path('part_2'), { recursive: true })
       writeFileSync(desk.path('part_2'), '')
-      await assert.rejects(desk.attach(), failure('E_INPUT', /a file or a link is where a folder/))
+      await assert.rejects(desk.attach(), failure('E_UNSAFE', /a file or a link is where a folder/))
       assert.deepEqual(desk.mounts(), [])
     }))
 
