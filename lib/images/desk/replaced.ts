@@ -1,5 +1,5 @@
 /** Keeps what both the desk and somebody in overlays/ changed: the desk's takes the name, the other one goes aside. */
-import { cp, lstat, mkdir, rm } from 'node:fs/promises'
+import { cp, lchown, lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Caller } from '../caller.ts'
 import { makeFolder, sync } from '../replace-file.ts'
@@ -31,6 +31,7 @@ export class Replaced {
       verbatimSymlinks: true,
       preserveTimestamps: true,
     })
+    if (caller) await giveAway(join(folder, to), caller)
     if ((await lstat(join(folder, to))).isFile()) await sync(join(folder, to))
     warn(`${shown} ${why}: it is now as in the desk, the other one is ${to}`)
   }
@@ -39,4 +40,12 @@ export class Replaced {
 async function makeOwned(folder: string, caller: Caller | undefined): Promise<void> {
   if (caller) await makeFolder(folder, 0o755, caller)
   else await mkdir(folder, { recursive: true })
+}
+
+/** A copy is root's, and its mode may let nobody else read it. */
+async function giveAway(path: string, { uid, gid }: Caller): Promise<void> {
+  if ((await lstat(path)).isDirectory()) {
+    for (const name of await readdir(path)) await giveAway(join(path, name), { uid, gid })
+  }
+  await lchown(path, uid, gid)
 }
