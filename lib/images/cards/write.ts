@@ -1,5 +1,4 @@
 /** Writes cards that were looked at, opened and agreed to: from one decode, each with its own values and receipt. */
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import type { ByteRange } from '../byte-ranges.ts'
@@ -15,6 +14,7 @@ import { makeFolder } from '../replace-file.ts'
 import { applyValues } from '../values/apply-values.ts'
 import type { DeviceValues, Touched } from '../values/types.ts'
 import { attempt } from './attempt.ts'
+import { journalNames } from './journal-names.ts'
 import { type KnownCard, volumesOf } from './known.ts'
 
 /** A card and what it gets of its own. */
@@ -50,7 +50,10 @@ export type WriteResult = { card: KnownCard; written: Written } | { card: KnownC
 export async function writeCards(request: WriteCards): Promise<WriteResult[]> {
   const started = performance.now()
   const { works, image } = request
-  const prepared = await Promise.all(works.map((work) => attempt(() => prepare(request, work))))
+  const names = journalNames(works.map(({ card }) => card))
+  const prepared = await Promise.all(
+    works.map((work, index) => attempt(() => prepare(request, work, names[index]!))),
+  )
   const cards = prepared.flatMap((ready) => ('value' in ready ? [ready.value.card] : []))
   const { signal, progress } = request
   const results = cards.length > 0 ? await flash({ image, cards, signal, progress }) : []
@@ -75,7 +78,7 @@ interface Prepared {
 }
 
 /** Reads what nothing is known of. From here on no receipt says what the card holds. */
-async function prepare(request: WriteCards, { card }: CardWork): Promise<Prepared> {
+async function prepare(request: WriteCards, { card }: CardWork, name: string): Promise<Prepared> {
   const { image, full, env, signal, progress, warn } = request
   const folder = await receiptFolder(env)
   await makeFolder(folder, 0o755, callerOf(env))
@@ -98,7 +101,7 @@ async function prepare(request: WriteCards, { card }: CardWork): Promise<Prepare
       name: card.name,
       areas: card.areas,
       ...(before && !full ? { held: before } : {}),
-      journal: join(folder, `${journalName(card)}.journal`),
+      journal: join(folder, name),
       full,
     },
     folder,
@@ -113,11 +116,6 @@ export async function voidReceipts(folder: string, { infos }: KnownCard): Promis
     const identity = await identifyCard([info])
     if (identity) await voidReceipt(folder, identity)
   }
-}
-
-function journalName({ identity, infos }: KnownCard): string {
-  const key = identity ? `${identity.key}\n${identity.starts}` : infos.map(({ id }) => id).join('\n')
-  return createHash('sha256').update(key).digest('hex').slice(0, 32)
 }
 
 async function compare(

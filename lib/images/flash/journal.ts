@@ -3,8 +3,10 @@
  * checksum; from the first damaged one on, nothing counts.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { crc32 } from '../../formats/crc32.ts'
+import { partName } from '../replace-file.ts'
 
 /** The cells of these chunks: equal before, written but not read back, or read back. */
 export type CellState = 'same' | 'written' | 'verified'
@@ -46,10 +48,14 @@ export class Journal {
     this.#file = file
   }
 
-  /** Goes on with the journal at `path` when it is one of this very `work`; else begins a new one. */
+  /**
+   * Goes on with the journal at `path` when it is one of this very `work`; else begins a new one. Where nothing was done
+   * yet there is nothing to go on with, and it may be that of another card which is being written in a reader of the same
+   * number: their cells must not mix.
+   */
   static async open(path: string, work: string): Promise<Journal> {
     const old = await readJournal(path, work)
-    if (old) {
+    if (old && old.cells.size > 0) {
       const file = await open(path, 'r+')
       // What is damaged goes, so that lines can follow.
       await file.truncate(old.length)
@@ -76,9 +82,10 @@ export class Journal {
     await this.#file.close()
   }
 
-  /** The card is written: nothing is left to go on with. */
+  /** The card is written: nothing is left to go on with. One that another process has put in its place stays. */
   async remove(): Promise<void> {
-    await rm(this.path, { force: true })
+    const [own, there] = await Promise.all([this.#file.stat(), stat(this.path).catch(() => undefined)])
+    if (own.ino === there?.ino && own.dev === there.dev) await rm(this.path, { force: true })
   }
 }
 
@@ -88,12 +95,18 @@ export function workOf(parts: unknown): string {
 }
 
 async function begin(path: string, work: string): Promise<[string, Map<number, CellRecord>, FileHandle]> {
-  await rm(path, { force: true })
   const id = randomBytes(16).toString('hex')
-  const file = await open(path, 'ax', 0o600)
-  await file.appendFile(lineOf({ journal: 1, id, work } satisfies Header))
-  await file.datasync()
-  return [id, new Map(), file]
+  const part = join(dirname(path), partName())
+  const file = await open(part, 'ax', 0o600)
+  try {
+    await file.appendFile(lineOf({ journal: 1, id, work } satisfies Header))
+    await file.datasync()
+    await rename(part, path)
+    return [id, new Map(), file]
+  } catch (error) {
+    await Promise.all([file.close(), rm(part, { force: true })])
+    throw error
+  }
 }
 
 async function appending(path: string, file: FileHandle): Promise<FileHandle> {
