@@ -44,10 +44,12 @@ export async function probeCapacity(target: Target, signal: AbortSignal): Promis
     signal.throwIfAborted()
     await looked(target, { nonce, size, strip, places }, signal)
   } finally {
-    const [start, ...others] = before
+    const [[, strip], ...others] = before as [[number, Buffer], ...[number, Buffer][]]
     for (const [at, bytes] of others) await target.write(bytes, at)
+    await target.write(strip.subarray(memoryUnit), memoryUnit)
     await target.flush()
-    await target.write(start![1], start![0])
+    // A journal's mark is there as well, by which the rest would be believed.
+    await target.write(strip.subarray(0, memoryUnit), 0)
     await target.flush()
     await target.forget()
   }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { probeCapacity } from '../../../../lib/images/flash/capacity.ts'
 import { openTarget } from '../../../../lib/images/flash/target.ts'
+import type { Target } from '../../../../lib/images/flash/types.ts'
 import { MiB } from '../../../helpers/disks.ts'
 import { needs } from '../../../helpers/needs.ts'
 import { virtualDisk } from '../../../helpers/virtual-disk.ts'
@@ -74,4 +75,28 @@ test('a probe of a file that is interrupted leaves it as it was', async (t) => {
   const reason = new Error('enough')
   await assert.rejects(probeCapacity(target, AbortSignal.abort(reason)), reason)
   assert.ok(readFileSync(path).equals(before))
+})
+
+test('the first page is the first that it writes, and the last that it puts back', async () => {
+  const bytes = Buffer.alloc(20 * MiB, 'what was there')
+  const before = Buffer.from(bytes)
+  const acts: (string | number)[] = []
+  const card: Target = {
+    ...{ path: 'card', id: 'card', kind: 'block', size: bytes.length, readOnly: false, direct: true },
+    read: async (buffer, at) => void bytes.copy(buffer, 0, at),
+    write: async (buffer, at) => {
+      buffer.copy(bytes, at)
+      // A cut at any other moment leaves a first page that nothing believes.
+      if (!bytes.subarray(0, 4096).equals(before.subarray(0, 4096))) acts.push('invalid')
+      else acts.push(buffer.length)
+    },
+    flush: async () => void acts.push('flush'),
+    forget: async () => {},
+    close: async () => {},
+  }
+  await probeCapacity(card, signal)
+  assert.ok(bytes.equals(before))
+  assert.deepEqual(acts.slice(0, 2), ['invalid', 'flush'])
+  assert.deepEqual(acts.slice(-3), ['flush', 4096, 'flush'])
+  assert.ok(acts.slice(0, -2).every((act) => act === 'invalid' || act === 'flush'))
 })
