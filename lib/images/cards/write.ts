@@ -8,6 +8,7 @@ import { compareCard } from '../flash/compare.ts'
 import { flash } from '../flash/flash.ts'
 import { receiptFolder, voidReceipt } from '../flash/receipt.ts'
 import { identifyCard } from '../flash/receipt-identity.ts'
+import { isCardOf } from '../flash/receipt-trust.ts'
 import { writeReceipt } from '../flash/receipt-write.ts'
 import type { Card, DiskImage, FlashProgress, FlashReport, Held } from '../flash/types.ts'
 import { makeFolder } from '../replace-file.ts'
@@ -82,8 +83,12 @@ async function prepare(request: WriteCards, { card }: CardWork, name: string): P
   const { image, full, env, signal, progress, warn } = request
   const folder = await receiptFolder(env)
   await makeFolder(folder, 0o755, callerOf(env))
-  // A card that is new here may hold less than it claims.
-  if (!card.receipt && card.role === 'disk') await probeCapacity(card.areas[0]!.target, signal)
+  const { target } = card.areas[0]!
+  // It may hold less than it claims.
+  if (card.role === 'disk' && !(await isCardOf(card.receipt, target))) {
+    await voidReceipts(folder, card)
+    await probeCapacity(target, signal)
+  }
   const {
     held = undefined,
     bytes = 0,

@@ -14,7 +14,7 @@ import { chunkDigest } from './digests.ts'
 import type { Receipt } from './receipt.ts'
 import type { CardIdentity } from './receipt-identity.ts'
 import { readMark } from './receipt-mark.ts'
-import type { Area, DiskImage, Held } from './types.ts'
+import type { Area, DiskImage, Held, Target } from './types.ts'
 import { firstChanged } from './witness.ts'
 
 /** Random chunks that are read: a third of a second of a slow card. */
@@ -59,13 +59,19 @@ export async function heldByReceipt(believing: Believing): Promise<Belief> {
   }
 }
 
+/** Whether it may be the card of the receipt, and not the next one in the same reader: as far as a mark tells. */
+export async function isCardOf(receipt: Receipt | undefined, target: Target): Promise<boolean> {
+  if (!receipt) return false
+  return receipt.mark === undefined || (await readMark(target)) === receipt.mark
+}
+
 /** Why it may be another card, or another content. */
 async function strangeness(
   receipt: Receipt,
   identity: CardIdentity,
   areas: readonly Area[],
 ): Promise<string | undefined> {
-  if (receipt.mark !== undefined && (await readMark(areas[0]!.target)) !== receipt.mark)
+  if (!(await isCardOf(receipt, areas[0]!.target)))
     return 'it does not bear the mark of the last flash: it is another card, or was written elsewhere'
   if (receipt.state !== undefined && receipt.state === (await identity.state())) return undefined
   if (identity.disk === undefined) return 'the file was written since the last flash'

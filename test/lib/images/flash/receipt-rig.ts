@@ -8,7 +8,7 @@ import { bmapBlockSize } from '../../../../lib/formats/bmap.ts'
 import { chunkDigests } from '../../../../lib/images/chunk-digests.ts'
 import { findReceipt, voidReceipt } from '../../../../lib/images/flash/receipt.ts'
 import type { CardIdentity } from '../../../../lib/images/flash/receipt-identity.ts'
-import { type Belief, heldByReceipt } from '../../../../lib/images/flash/receipt-trust.ts'
+import { type Belief, heldByReceipt, isCardOf } from '../../../../lib/images/flash/receipt-trust.ts'
 import { type Flashed, writeReceipt } from '../../../../lib/images/flash/receipt-write.ts'
 import { openTarget } from '../../../../lib/images/flash/target.ts'
 import type { Area, DiskImage } from '../../../../lib/images/flash/types.ts'
@@ -99,6 +99,13 @@ export class ReceiptRig {
     return this.#withAreas(path, async (areas) => {
       const receipt = await findReceipt(this.receipts, identity)
       return heldByReceipt({ receipt, identity, areas, image: this.image, signal })
+    })
+  }
+
+  /** Whether it is the card of the reader's receipt: else it is asked what it holds before it is written. */
+  isKnown(path: string, identity: CardIdentity): Promise<boolean> {
+    return this.#withAreas(path, async ([area]) => {
+      return isCardOf(await findReceipt(this.receipts, identity), area!.target)
     })
   }
 

@@ -127,6 +127,15 @@ describe('two cards in one reader, which has but one serial', { skip }, () => {
     assert.equal(await rig.doubt(second, inReader(second)), 'it is believed')
   })
 
+  test('one that the reader has not had is new, and so is each when there is no receipt', async () => {
+    const [known, fresh] = [await rig.card('known'), await rig.card('fresh')]
+    await rig.keep(known, inReader(known))
+    assert.ok(await rig.isKnown(known, inReader(known)))
+    assert.ok(!(await rig.isKnown(fresh, inReader(fresh))))
+    await rig.void(inReader(known))
+    assert.ok(!(await rig.isKnown(known, inReader(known))))
+  })
+
   test('a copy of its first bytes does not pass for it', async () => {
     const { path, identity } = await flashed('original')
     const copy = join(rig.folder, 'copy')
