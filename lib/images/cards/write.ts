@@ -156,12 +156,10 @@ async function finish(
   const own = touched.flatMap((part) => onImage(card, part))
   if (card.identity) {
     const { identity, areas, receipt: earlier } = card
-    // The card is written: a receipt that cannot be kept makes the next time slower, no more.
+    // The card is written, and is its device's: one that would count as failed gave its row to a second one. A receipt
+    // that cannot be kept, or not now, makes the next time slower, no more.
     await writeReceipt({ folder, env, identity, areas, image, report, before, earlier, own, signal }).catch(
-      (error: Error) => {
-        signal.throwIfAborted()
-        warn(`${card.name}: no receipt could be left: ${error.message}`)
-      },
+      (error: Error) => warn(`${card.name}: no receipt could be left: ${error.message}`),
     )
   }
   const { chunks: _, covers: __, ...told } = report
