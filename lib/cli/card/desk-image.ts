@@ -1,6 +1,7 @@
 /** The desk's image with the desk's changes, made as `save` makes it. */
 import type { DeskPlace } from '../desk/find.ts'
 import { atDesk, expectMounted, takeInAll } from '../desk/mounting.ts'
+import { readImageRecord } from '../desk/record.ts'
 import { deskBuild, realiseAll, savedBy, targetOf } from '../desk/stages.ts'
 import { expectNoWriters } from '../desk/writers.ts'
 import type { Session } from '../session.ts'
@@ -13,7 +14,9 @@ export function deskImage(session: Session, place: DeskPlace): Promise<string> {
     await takeInAll(desk, parts)
     const store = await session.openStore()
     const name = targetOf(place)
-    const saved = await savedBy(place, store, desk.note)
+    // What the user let into the last saved image may go onto a card as well.
+    const last = (await readImageRecord(place)).saved[0]
+    const saved = await savedBy(place, store, desk.note, { allowedKeys: last?.done?.allowedKeys ?? [] })
     const [object] = await realiseAll(deskBuild(session, store, place.folder), name, saved, [saved])
     return object!.path
   })

@@ -64,9 +64,21 @@ To take one from the web:
     'save [name]',
     'write a new, xz-compressed image with your changes; default: OSNAME_fleetsie.img.xz',
     'save my-device.img.xz',
-  ).action(async (name: string | undefined, options) =>
-    (await import('../verbs/save.ts')).save(session, name, options),
   )
+    .option(
+      '--allow-private-key <file>',
+      'let this file into the image although it holds a private key; may be given several times',
+      another,
+    )
+    .addHelpText(
+      'after',
+      `
+Whoever has the image has the key. The file has the name that the refusal gives:
+  $ fleetsie save --allow-private-key overlays/part_2/etc/ssl/device.pem`,
+    )
+    .action(async (name: string | undefined, options) =>
+      (await import('../verbs/save.ts')).save(session, name, options),
+    )
 
   verb(
     root,
@@ -74,4 +86,9 @@ To take one from the web:
     'show what is mounted, what differs from the stock image, and what git does not have yet',
     'status',
   ).action(async (options) => (await import('../verbs/status.ts')).status(session, options))
+}
+
+/** Names may have commas. */
+function another(text: string, before: string[] = []): string[] {
+  return [...before, text]
 }

@@ -17,8 +17,13 @@ const source = v.variant('type', [
 const saved = v.strictObject({
   /** Relative to the desk, or absolute. */
   path: v.string(),
-  /** What `overlays/` held then, and when: milliseconds since 1970. Left out until the file is there. */
-  done: v.exactOptional(v.strictObject({ overlays: sha256, at: v.number() })),
+  /**
+   * What `overlays/` held then, and when: milliseconds since 1970. Left out until the file is there. `allowedKeys`: files
+   * that it was told to take although they hold a private key.
+   */
+  done: v.exactOptional(
+    v.strictObject({ overlays: sha256, at: v.number(), allowedKeys: v.exactOptional(v.array(v.string())) }),
+  ),
 })
 
 const imageRecord = v.strictObject({

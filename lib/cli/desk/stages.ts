@@ -89,22 +89,32 @@ export async function stockOf(
 }
 
 /** A layer set of `overlays/`; none while no partition has changes. */
-export async function overlayLayers(folder: string): Promise<Derivation[]> {
+async function overlayLayers(folder: string, allowedKeys: readonly string[]): Promise<Derivation[]> {
+  if (!(await hasChanges(folder))) return []
+  const allowPrivateKeys = allowedKeys.length > 0 ? { allowPrivateKeys: [...allowedKeys] } : {}
+  return [overlay({ from: overlaysName, ...allowPrivateKeys })]
+}
+
+/** Whether overlays/ has something for a partition. */
+export async function hasChanges(folder: string): Promise<boolean> {
   const names = await readdir(join(folder, overlaysName)).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
     return []
   })
-  return names.some((name) => partNumber(name) !== undefined) ? [overlay({ from: overlaysName })] : []
+  return names.some((name) => partNumber(name) !== undefined)
 }
 
-/** The desk's image with the changes of `overlays/`; `stem`: see the stage `save`. */
+/**
+ * The desk's image with the changes of `overlays/`. `stem`: see the stage `save`; `allowedKeys`: what `overlay` may take
+ * although it holds a private key.
+ */
 export async function savedBy(
   desk: DeskPlace,
   store: Store,
   note: (line: string) => void,
-  stem?: string,
+  { stem, allowedKeys }: { stem?: string | undefined; allowedKeys: readonly string[] },
 ): Promise<Derivation> {
   const { stock, image, table } = stagesOf(await stockOf(desk, store, note))
-  const layers = await overlayLayers(desk.folder)
+  const layers = await overlayLayers(desk.folder, allowedKeys)
   return save({ stock, image, table, layers, name: targetOf(desk), ...(stem === undefined ? {} : { stem }) })
 }

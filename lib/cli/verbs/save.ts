@@ -2,6 +2,7 @@
 import { relative } from 'node:path'
 import { sign } from '../../../stages/sign.ts'
 import { buildTarget } from '../../engine/target.ts'
+import { allowedKeys } from '../desk/allowed-keys.ts'
 import { findDesk } from '../desk/find.ts'
 import { atDesk, expectMounted, isSome, takeInAll, toldTaken } from '../desk/mounting.ts'
 import { overlaysDigest } from '../desk/overlays-digest.ts'
@@ -17,7 +18,7 @@ const remembered = 50
 export async function save(
   session: Session,
   given: string | undefined,
-  options: { json?: boolean },
+  options: { json?: boolean; allowPrivateKey?: string[] },
 ): Promise<void> {
   await session.show({ json: options.json })
   const place = await findDesk(process.cwd())
@@ -33,13 +34,21 @@ export async function save(
     const store = await session.openStore()
     const name = targetOf(place)
     const usual = wanted.stem === `${name}_fleetsie`
-    const done = { overlays: await overlaysDigest(place.folder, store), at: Date.now() }
+    const keys = await allowedKeys(place, options.allowPrivateKey ?? [], process.cwd())
+    const done = {
+      overlays: await overlaysDigest(place.folder, store),
+      at: Date.now(),
+      ...(keys.length > 0 && { allowedKeys: keys }),
+    }
     const path = relative(place.folder, wanted.path)
     const earlier = record.saved.find((saved) => saved.path === path) ?? { path }
     const others = record.saved.filter((saved) => saved.path !== path).slice(0, remembered - 1)
     // First: what is killed after the file has its name may be saved again.
     await writeImageRecord(place, { ...record, saved: [earlier, ...others] })
-    const artifacts = await savedBy(place, store, desk.note, usual ? undefined : wanted.stem)
+    const artifacts = await savedBy(place, store, desk.note, {
+      stem: usual ? undefined : wanted.stem,
+      allowedKeys: keys,
+    })
     const out = relative(place.folder, wanted.folder) || '.'
     const build = deskBuild(session, store, place.folder)
     const target = usual ? name : wanted.stem

@@ -93,7 +93,7 @@ async function fileWanted(
     if (holdsKey) {
       const name = `overlays/part_${number}/${read.path}`
       desk.warn(
-        `${name} holds a private key: \`overlay\` refuses it, unless it is told \`allowPrivateKeys: [${JSON.stringify(name)}]\``,
+        `${name} holds a private key: no image gets it unless \`save\` is told --allow-private-key, or \`overlay\` allowPrivateKeys`,
       )
     }
     return wanted

@@ -219,7 +219,7 @@ test('a private key is taken in, and a warning says how a build may have it', { 
   await rig.unmount()
   assert.match(
     rig.warnings.join('\n'),
-    /overlays\/part_2\/etc\/key\.pem holds a private key.*allowPrivateKeys/,
+    /overlays\/part_2\/etc\/key\.pem holds a private key.*--allow-private-key.*allowPrivateKeys/,
   )
   assert.equal((await lstat(rig.at('overlays/part_2/etc/key.pem'))).mode & 0o777, 0o600)
   await rig.mount()
