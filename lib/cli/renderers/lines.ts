@@ -55,10 +55,15 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
       return [out(event.text)]
     case 'error':
       return [
-        err(`error: ${event.file === undefined ? '' : `${event.file}: `}${event.message}`),
+        err(`error: ${naming(event)}${event.message}`),
         ...(event.hint === undefined ? [] : [err(`  try: ${event.hint}`)]),
       ]
   }
+}
+
+/** The file, where the message does not name it itself. */
+function naming({ file, message }: Extract<BuildEvent, { type: 'error' }>): string {
+  return file === undefined || message.includes(file) ? '' : `${file}: `
 }
 
 function summaryLine(name: string, { ran, stages, ms }: Extract<BuildEvent, { type: 'summary' }>): string {

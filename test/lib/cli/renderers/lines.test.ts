@@ -21,6 +21,16 @@ const rows: [title: string, event: BuildEvent, lines: string[]][] = [
     ['error: sh failed:\n\tone\\x1b]0;two\\x07', '  try: mend it'],
   ],
   [
+    'an error names its file',
+    { type: 'error', code: 'E_DAMAGED', message: 'it is cut off', file: '/a.img' },
+    ['error: /a.img: it is cut off'],
+  ],
+  [
+    'an error that names its file does so once',
+    { type: 'error', code: 'E_RIGHTS', message: '/dev/sdc may not be opened', file: '/dev/sdc' },
+    ['error: /dev/sdc may not be opened'],
+  ],
+  [
     'a failure says why at once, as only one of several ends the build',
     { type: 'failed', target: 't', stage: 'a', code: 'E_STAGE', message: 'sh failed:\nlong', log: '/log' },
     ['a            failed: sh failed:', '             the whole log: /log'],
