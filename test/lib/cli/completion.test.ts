@@ -109,7 +109,7 @@ describe('completion', () => {
   })
 
   it('says which shells there are when none is named', () => {
-    const ended = spawnSync('node', ['--import', loader, bin, 'completion'], {
+    const ended = spawnSync(process.execPath, ['--import', loader, bin, 'completion'], {
       cwd: folder,
       encoding: 'utf8',
     })
