@@ -1,7 +1,7 @@
 /** Cards from a pipeline's image: partitions and whole ones, what is refused, asked and reported, and what a cut leaves. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { chmodSync, chownSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
@@ -403,7 +403,7 @@ describe('updatesd', { skip: missing('xz', 'debugfs', 'cmp', 'flock', 'python3')
     assert.equal(report!.how, 'compared')
   })
 
-  test('after `build` as a user, sudo rebuilds nothing and leaves nothing of root behind', {
+  test('after `build` as a user, sudo rebuilds what was edited and leaves nothing of root behind', {
     skip: needsRoot || missing('setpriv'),
   }, async () => {
     const user = 65534
@@ -431,8 +431,21 @@ describe('updatesd', { skip: missing('xz', 'debugfs', 'cmp', 'flock', 'python3')
     assert.equal(ended.status, 0, ended.stdout + ended.stderr)
     assert.doesNotMatch(ended.stdout, /"action":"built"/)
     assertHolds(path, raw)
-    assert.equal(tool('find', [own, '-not', '-user', 'nobody']), '', 'all belongs to the user')
-    assert.equal(asUser(['gc', '--max-size', '1']).status, 0)
+    const ofOthers = (): string => tool('find', [own, '-not', '-user', 'nobody'])
+    assert.equal(ofOthers(), '', 'all belongs to the user')
+    writeFileSync(join(own, 'overlays/part_2/etc/motd'), 'edited by the user\n')
+    const rebuilt = sudo(['updatesd', '--json', '--whole', path, '-y'])
+    assert.equal(rebuilt.status, 0, rebuilt.stdout + rebuilt.stderr)
+    assert.match(rebuilt.stdout, /"action":"built"/)
+    assert.equal(ofOthers(), '', 'what root builds belongs to the user as well')
+    for (const verb of [
+      ['build', 'image'],
+      ['gc', '--max-size', '1'],
+      ['build', 'image'],
+    ]) {
+      const { status, stdout, stderr } = asUser(verb)
+      assert.equal(status, 0, stdout + stderr)
+    }
   })
 })
 

@@ -11,7 +11,6 @@ import { FleetsieError } from '../../errors.ts'
 import { openImageFile, openSavedImage } from '../../images/cards/image.ts'
 import type { DiskImage } from '../../images/flash/types.ts'
 import { diskName } from '../../images/image.ts'
-import { asCaller } from '../as-caller.ts'
 import { type DeskPlace, findDesk } from '../desk/find.ts'
 import type { Session } from '../session.ts'
 import { sourceDateEpoch } from '../source-date-epoch.ts'
@@ -69,30 +68,31 @@ async function nearestDesk(project: string | undefined): Promise<DeskPlace | und
   }
 }
 
-/** Under sudo as the caller, whose store it is: what is built there is the caller's. */
-function makeTarget(session: Session, wanted: string | undefined, withStock: boolean): Promise<ImagePlace> {
+async function makeTarget(
+  session: Session,
+  wanted: string | undefined,
+  withStock: boolean,
+): Promise<ImagePlace> {
   const project = session.requireProject()
   const [target] = chooseTargets(project.targets, wanted === undefined ? [] : [wanted])
   const { name, root } = target!
   const saved = savedBy(root, name)
-  return asCaller(process.env, async () => {
-    const build = new Build({
-      store: await session.openStore(),
-      emit: session.emit,
-      cwd: project.cwd,
-      signal: session.signal,
-      ...sourceDateEpoch(process.env),
-    })
-    const nodes = nodesOf(name, root)
-    try {
-      const object = (await build.realise(nodes, saved)).path
-      const image = inputsOf(saved).find(({ label }) => label === 'image')
-      if (!withStock || !image) return { object }
-      return { object, stock: join((await build.realise(nodes, image.derivation)).path, diskName) }
-    } finally {
-      build.end(name, nodes)
-    }
+  const build = new Build({
+    store: await session.openStore(),
+    emit: session.emit,
+    cwd: project.cwd,
+    signal: session.signal,
+    ...sourceDateEpoch(process.env),
   })
+  const nodes = nodesOf(name, root)
+  try {
+    const object = (await build.realise(nodes, saved)).path
+    const image = inputsOf(saved).find(({ label }) => label === 'image')
+    if (!withStock || !image) return { object }
+    return { object, stock: join((await build.realise(nodes, image.derivation)).path, diskName) }
+  } finally {
+    build.end(name, nodes)
+  }
 }
 
 /** The last `save` of a target, behind whatever signs, publishes or writes its result. */
