@@ -44,7 +44,9 @@ export async function takeIn(desk: Desk, part: DeskPart): Promise<TakenIn> {
     try {
       const differences = await findWanted(desk, number, scan, comparing, wanted)
       const names = differences.left.map(({ path }) => path)
-      if (wanted.size > 0 || names.join('\0') !== baseline.left.join('\0')) {
+      const looked = wanted.size > 0
+      await dropUnchanged(wanted, differences, baseline)
+      if (looked || names.join('\0') !== baseline.left.join('\0')) {
         // Contents first: no name may come to a file that a power cut leaves empty.
         if ([...wanted.values()].some(({ body }) => body?.type === 'file')) await syncDisk(desk)
         const overlay = await storeWanted(desk, number, differences, comparing, wanted, counts)
@@ -98,10 +100,29 @@ export function upperEntries(
   return entries
 }
 
-async function discardContents(wanted: ReadonlyMap<string, Wanted>): Promise<void> {
-  for (const { body } of wanted.values()) {
-    if (body?.type === 'file') await unlink(body.temp).catch(() => {})
+/**
+ * What only looked changed, by its times, is as it was when overlays/ said the same: nothing is to be done for it, for
+ * overlays/ may have been edited since. Without a sign nothing can be told.
+ */
+async function dropUnchanged(
+  wanted: Map<string, Wanted>,
+  { found }: Differences,
+  { upper }: Baseline,
+): Promise<void> {
+  for (const [path, one] of wanted) {
+    const known = upper.get(path)
+    if (one.sign === '' || known?.sign !== one.sign || known.lower !== found.get(path)?.lower) continue
+    await discardContent(one)
+    wanted.delete(path)
   }
+}
+
+async function discardContents(wanted: ReadonlyMap<string, Wanted>): Promise<void> {
+  for (const one of wanted.values()) await discardContent(one)
+}
+
+async function discardContent({ body }: Wanted): Promise<void> {
+  if (body?.type === 'file') await unlink(body.temp).catch(() => {})
 }
 
 function checkTop(desk: Desk, number: number, { root }: Scan, stock: Stock, { form }: Baseline): void {

@@ -42,6 +42,23 @@ test('an edit by hand stays when the desk does not know of it, and the next moun
   assert.deepEqual(rig.warnings, [])
 })
 
+test('an edit by hand stays when the desk laid the file out a moment before its baseline', {
+  skip,
+}, async (t) => {
+  const rig = await begun(t)
+  const file = rig.at('.desk/baseline_2.json')
+  // As if all of it was made in the tick in which the baseline was: its times say nothing then.
+  await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), at: 0 }))
+  await writeFile(rig.at('overlays/part_2/etc/yours'), 'by hand')
+  const lines = await text(rig, 'overlays/part_2.mtree')
+  await writeFile(rig.at('overlays/part_2.mtree'), lines.replace('mode=0600', 'mode=0640'))
+  rig.sh('echo 2 > etc/mine')
+  await rig.unmount()
+  assert.deepEqual(rig.warnings, [])
+  assert.equal(await text(rig, 'overlays/part_2/etc/yours'), 'by hand')
+  assert.equal(await text(rig, 'overlays/part_2/etc/mine'), '2\n')
+})
+
 test('of what both have changed the desk keeps its name, and nothing is lost', { skip }, async (t) => {
   const rig = await begun(t)
   await writeFile(rig.at('overlays/part_2/etc/yours'), 'by hand')
