@@ -70,15 +70,18 @@ export class Heads {
     return bytes.toString('latin1', 0, mark.length) === mark
   }
 
-  /** Writes what belongs there, and reads it back. Answers the image's byte of the first difference, if any. */
+  /**
+   * Writes what belongs there, the area's first bytes last of all, and reads it back. Answers the image's byte of the first
+   * difference, if any.
+   */
   async restore(area: number): Promise<{ written: number; wrong: number | undefined }> {
     const { target } = this.#areas[area]!
     let written = 0
-    for (const { part, bytes } of this.#parts[area]!) {
+    for (const { part, bytes } of [...this.#parts[area]!].reverse()) {
       await target.write(bytes!, this.#at(part))
+      await target.flush()
       written += part.length
     }
-    await target.flush()
     await target.forget()
     for (const { part, bytes } of this.#parts[area]!) {
       const [read] = alignedBuffers(1, part.length) as [Buffer]

@@ -129,7 +129,8 @@ export function wrongByte({ areas }: Card, at: number): FleetsieError {
 export async function restoreHeads({ card, plan, image, signal }: Verification): Promise<number> {
   let written = 0
   for (const area of card.areas.keys()) await learnHeads(plan.heads, area, image, signal)
-  for (const area of card.areas.keys()) {
+  // The first partition is what a device boots from.
+  for (const area of [...card.areas.keys()].reverse()) {
     let result = await plan.heads.restore(area)
     if (result.wrong !== undefined) result = await plan.heads.restore(area)
     if (result.wrong !== undefined) throw wrongByte(card, result.wrong)

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { flash } from '../../../../lib/images/flash/flash.ts'
 import { openTarget } from '../../../../lib/images/flash/target.ts'
-import type { Held } from '../../../../lib/images/flash/types.ts'
+import type { Held, Target } from '../../../../lib/images/flash/types.ts'
 import { MiB, tool } from '../../../helpers/disks.ts'
 import { needs, needsRoot } from '../../../helpers/needs.ts'
 import {
@@ -24,6 +24,7 @@ import {
 const skip = needs('xz', 'sfdisk')
 const KiB = 1024
 const heads = 8192
+const { signal } = new AbortController()
 
 let rig: FlashRig
 before(() => {
@@ -156,6 +157,41 @@ describe('a write of what differs', { skip }, () => {
     }
     assert.equal(report.chunks[0], undefined)
     assert.equal(report.chunks[9], digestsOf(rig.bytes)[9])
+  })
+
+  test('writes the first bytes of each partition last, and those of the first one at the very end', async (t) => {
+    const image = await rig.open(t)
+    const acts: string[] = []
+    const spied = async (path: string, name: string): Promise<Target> => {
+      const target = await openTarget(path, { run })
+      t.after(() => target.close())
+      const { id, kind, size, readOnly, direct } = target
+      return {
+        ...{ path, id, kind, size, readOnly, direct },
+        read: (buffer, at) => target.read(buffer, at),
+        write: (buffer, at) => {
+          acts.push(at > 0 ? `${name} body` : buffer.includes('half-written') ? `${name} invalid` : name)
+          return target.write(buffer, at)
+        },
+        flush: () => {
+          if (acts.at(-1) !== 'flush') acts.push('flush')
+          return target.flush()
+        },
+        forget: () => target.forget(),
+        close: async () => {},
+      }
+    }
+    const areas = await Promise.all(
+      partitions.map(async (range, i) => ({
+        image: range,
+        target: await spied(rig.card(`last_${i}`), `p${i}`),
+      })),
+    )
+    const card = { name: 'card', areas, journal: rig.path('last.journal'), full: true }
+    reportOf((await flash({ image, cards: [card], signal, progress: () => {} }))[0]!)
+    assert.deepEqual(acts.slice(0, 4), ['p0 invalid', 'flush', 'p1 invalid', 'flush'])
+    assert.deepEqual(acts.slice(-5), ['flush', 'p1', 'flush', 'p0', 'flush'])
+    assert.ok(acts.slice(4, -5).every((act) => /body|flush/.test(act)))
   })
 
   test('tells how far it is, and what is slow', async (t) => {
