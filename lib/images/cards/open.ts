@@ -6,6 +6,7 @@ import { FleetsieError } from '../../errors.ts'
 import { openTarget } from '../flash/target.ts'
 import type { Area, DiskImage, Target } from '../flash/types.ts'
 import { expectCount, partitionAreas, wholeArea } from './areas.ts'
+import { expectDistinct } from './distinct.ts'
 import { inspectCard, type Role } from './inspect.ts'
 import { fileId } from './mounts.ts'
 import { type Allowed, refuse } from './refuse.ts'
@@ -53,7 +54,7 @@ export async function seeCards(wanted: readonly CardNames[], access: CardAccess)
     }
     cards.push({ name: nameOf(infos), role, infos })
   }
-  expectDistinct(cards.flatMap(({ infos }) => infos))
+  await expectDistinct(cards.flatMap(({ infos }) => infos))
   return cards
 }
 
@@ -62,17 +63,6 @@ function nameOf(infos: readonly CardInfo[]): string {
   const disks = new Set(infos.map(({ disk, name }) => disk ?? name))
   if (disks.size === 1 && infos.length > 1) return [...disks][0]!
   return infos.map(({ kind, name, path }) => (kind === 'file' ? name : basename(path))).join('+')
-}
-
-function expectDistinct(infos: readonly CardInfo[]): void {
-  for (const [index, one] of infos.entries()) {
-    for (const other of infos.slice(0, index)) {
-      const part = (one.kind === 'partition') !== (other.kind === 'partition') && one.disk === other.disk
-      if (one.id !== other.id && !(part && one.disk !== undefined)) continue
-      const what = one.name === other.name ? 'named twice' : `the same device as ${other.name}`
-      throw new FleetsieError('E_UNSAFE', `${one.name} is ${what}`, { hint: 'name each device once' })
-    }
-  }
 }
 
 /**

@@ -52,7 +52,7 @@ export async function stackOn(host: CardHost, starts: readonly string[]): Promis
   return { ids, holders: [...holders].sort() }
 }
 
-async function loopDevices(host: CardHost): Promise<Loop[]> {
+export async function loopDevices(host: CardHost): Promise<Loop[]> {
   const loops: Loop[] = []
   for (const name of await readdir(join(host.sys, 'block'))) {
     if (!/^loop\d+$/.test(name)) continue

@@ -23,7 +23,9 @@ import { openImageFile } from '../../../../lib/images/cards/image.ts'
 import { closeTargets, expectElsewhere, openCard, seeCards } from '../../../../lib/images/cards/open.ts'
 import { openTarget } from '../../../../lib/images/flash/target.ts'
 import type { DiskImage } from '../../../../lib/images/flash/types.ts'
+import { loopDevice } from '../../../helpers/cards.ts'
 import { MiB, missing, TestDisk, tool } from '../../../helpers/disks.ts'
+import { needsRoot } from '../../../helpers/needs.ts'
 
 const skip = missing('sfdisk', 'mke2fs', 'flock')
 const folder = mkdtempSync(join(tmpdir(), 'fleetsie-open-'))
@@ -174,4 +176,26 @@ describe('partitions of an image', { skip }, () => {
     await closeTargets([target])
     await close()
   })
+})
+
+describe('two loop devices over one file', { skip: skip || needsRoot || missing('losetup') }, () => {
+  const rows: [title: string, second: { offset: number; size: number } | undefined, refused: boolean][] = [
+    ['are refused when both show all of it', undefined, true],
+    ['are refused when one shows a part of the other', { offset: 24 * MiB, size: 8 * MiB }, true],
+    ['are taken when each shows a part of its own', { offset: 16 * MiB, size: 8 * MiB }, false],
+  ]
+  for (const [title, second, refused] of rows) {
+    test(title, async (t) => {
+      const file = card('twice.img')
+      const undo = (work: () => void) => t.after(work)
+      const first = refused ? undefined : { offset: 0, size: 16 * MiB }
+      const names = [loopDevice(undo, file, first), loopDevice(undo, file, second)]
+      const seen = seeCards(
+        names.map((name) => ({ role: 'disk', names: [name] })),
+        access,
+      )
+      if (refused) await assert.rejects(seen, { code: 'E_UNSAFE', message: /over the same file as/ })
+      else assert.equal((await seen).length, 2)
+    })
+  }
 })
