@@ -84,8 +84,8 @@ async function prepare(request: WriteCards, { card }: CardWork, name: string): P
   const folder = await receiptFolder(env)
   await makeFolder(folder, 0o755, callerOf(env))
   const { target } = card.areas[0]!
-  // It may hold less than it claims.
-  if (card.role === 'disk' && !(await isCardOf(card.receipt, target))) {
+  // It may hold less than it claims, as no file does.
+  if (card.role === 'disk' && target.kind === 'block' && !(await isCardOf(card.receipt, target))) {
     await voidReceipts(folder, card)
     await probeCapacity(target, signal)
   }
