@@ -17,6 +17,7 @@ import type { DeviceValues, Touched } from '../values/types.ts'
 import { attempt } from './attempt.ts'
 import { journalNames } from './journal-names.ts'
 import { type KnownCard, volumesOf } from './known.ts'
+import { readBack } from './read-back.ts'
 
 /** A card and what it gets of its own. */
 export interface CardWork {
@@ -154,6 +155,7 @@ async function finish(
   const volumes = values ? await volumesOf(card, image) : []
   const touched = values ? await applyValues({ run, volumes, values, signal, warn }) : []
   const own = touched.flatMap((part) => onImage(card, part))
+  const verified = await readBack(card.targets, touched)
   if (card.identity) {
     const { identity, areas, receipt: earlier } = card
     // The card is written, and is its device's: one that would count as failed gave its row to a second one. A receipt
@@ -166,6 +168,7 @@ async function finish(
   return {
     ...told,
     bytesCompared: report.bytesCompared + compared,
+    bytesVerified: report.bytesVerified + verified,
     bytesWritten: report.bytesWritten + own.reduce((sum, { length }) => sum + length, 0),
     sampled: card.sampled,
   }
