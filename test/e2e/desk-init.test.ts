@@ -189,6 +189,45 @@ describe('init and mount', { skip: tools }, () => {
     await rig.fails('fleetsie_mod mount', 1, /not in this folder/, at)
   })
 
+  it('unmounts when the image has gone, and the next mount has what was changed', async () => {
+    const at = await desk()
+    await rig.works('fleetsie_mod init ../os.img.xz && echo edit >part_2/etc/edit && mv os.img gone.img', at)
+    await rig.fails('fleetsie_mod status', 1, /leads to os\.img, which is not there/, at)
+    await rig.works('fleetsie_mod unmount', at)
+    assert.deepEqual(await rig.mounts(), [])
+    await rig.fails('fleetsie_mod unmount', 1, /leads to os\.img, which is not there/, at)
+    await rig.works('fleetsie_mod init ../os.img.xz && grep edit part_2/etc/edit && fleetsie_mod unmount', at)
+  })
+
+  it('a damaged image does not become the desk’s, and is left when it is', async () => {
+    const at = await desk()
+    await rig.works('fleetsie_mod init ../os.img.xz && fleetsie_mod unmount', at)
+    await rig.works('head -c 1M os.img >cut.img', at)
+    await rig.fails('fleetsie_mod mount cut.img', 6, /past the end/, at)
+    assert.equal(readlinkSync(rig.at(at, '.image')), 'os.img')
+    await rig.works('ln -sfn cut.img .image && fleetsie_mod mount os.img && fleetsie_mod unmount', at)
+  })
+
+  it('a full disk and a read-only one are told, and nothing is lost', { skip: needsRoot }, async () => {
+    const at = await desk()
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=30m', 'tmpfs', rig.at(at)])
+    try {
+      await rig.works('fleetsie_mod init ../os.img.xz && echo edit >part_2/etc/edit', at)
+      execFileSync('sh', ['-c', 'head -c 30M /dev/zero >part_2/fill || true'], {
+        cwd: rig.at(at),
+        stdio: 'pipe',
+      })
+      const noRoom =
+        /part_2\/\S+: there is no room for it in overlays[\s\S]*all that was changed is in \.new_2/
+      for (const verb of ['save', 'unmount']) await rig.fails(`fleetsie_mod ${verb}`, 8, noRoom, at)
+      await rig.works('rm part_2/fill && fleetsie_mod unmount && grep edit overlays/part_2/etc/edit', at)
+      execFileSync('mount', ['-o', 'remount,ro', rig.at(at)])
+      await rig.fails('fleetsie_mod mount', 8, /is on a filesystem that is read-only[\s\S]*writable/, at)
+    } finally {
+      execFileSync('umount', ['-R', rig.at(at)])
+    }
+  })
+
   it('finds the desk from a folder below it', async () => {
     const at = await desk()
     await rig.works('fleetsie_mod init ../os.img.xz', at)

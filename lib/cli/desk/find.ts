@@ -2,6 +2,7 @@
 import { lstat, readlink, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
+import { recordName } from '../../images/desk/attachment.ts'
 
 export const linkName = '.image'
 
@@ -16,9 +17,25 @@ export interface DeskPlace {
 
 /** The desk of `from` or of a folder above it. Fails with E_USAGE where there is none: `init` must run first. */
 export async function findDesk(from: string): Promise<DeskPlace> {
+  return openDesk(await deskFolder(from))
+}
+
+/** As findDesk; what is mounted can be unmounted although the image has gone or `.image` leads elsewhere. */
+export async function findMounted(from: string): Promise<DeskPlace> {
+  const folder = await deskFolder(from)
+  try {
+    return await openDesk(folder)
+  } catch (error) {
+    if (!(await lstat(join(folder, recordName)).catch(() => undefined))) throw error
+    const image = basename(await readlink(join(folder, linkName)))
+    return { folder, image, disk: join(folder, image) }
+  }
+}
+
+async function deskFolder(from: string): Promise<string> {
   for (let folder = resolve(from); ; folder = dirname(folder)) {
     const found = await lstat(join(folder, linkName)).catch(() => undefined)
-    if (found?.isSymbolicLink()) return openDesk(folder)
+    if (found?.isSymbolicLink()) return folder
     if (folder === dirname(folder)) break
   }
   throw new FleetsieError('E_USAGE', 'there is no `.image` here: `init` must run first', {

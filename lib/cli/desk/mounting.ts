@@ -1,6 +1,6 @@
 /** From an image and its `overlays/` to mounted partitions, and back: what the desk's verbs have in common. */
 import { stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import { callerOf } from '../../images/caller.ts'
 import { attachDesk } from '../../images/desk/attach.ts'
@@ -68,7 +68,7 @@ async function expectOwn(upper: string): Promise<void> {
   if (uid === 0 || stats === undefined || stats.uid === uid) return
   throw new FleetsieError('E_RIGHTS', 'root has worked at this desk, and this holds what root changed', {
     file: upper,
-    hint: `go on with sudo, or have it laid out anew, for overlays/ has all of it: sudo rm -r ${dirname(upper)}/.new_*`,
+    hint: `go on with sudo, or bring all of it into overlays/ and have it laid out anew: sudo fleetsie_mod mount && sudo fleetsie_mod unmount && sudo rm -r ${dirname(upper)}/.new_*`,
   })
 }
 
@@ -87,16 +87,27 @@ export async function clearAway(desk: Workplace): Promise<void> {
   if (state.is === 'mounted') throw alreadyMounted()
   const { disk } = await openDesk(desk.folder).catch(() => desk)
   if (state.is === 'stale') await takeDown({ ...desk, disk }, state)
-  else if (disk !== desk.disk) {
-    for (const part of partsOf(await readPartitionTable(disk), 'kernel'))
-      await takeIn({ ...desk, disk }, part)
+  else if (disk !== desk.disk) await leaveImage({ ...desk, disk })
+}
+
+/** Takes in what was changed of an image before another takes its place. One that is damaged keeps nobody there. */
+async function leaveImage(desk: Workplace): Promise<void> {
+  try {
+    for (const part of partsOf(await readPartitionTable(desk.disk), 'kernel')) await takeIn(desk, part)
+  } catch (error) {
+    if (!(error instanceof FleetsieError) || error.code !== 'E_DAMAGED' || error.file !== desk.disk)
+      throw error
+    desk.warn(
+      `${basename(desk.disk)}, the desk's image so far, is damaged: ${error.message}; what was changed is compared with the new one`,
+    )
   }
 }
 
 /** Takes the changes of all partitions into overlays/. */
 export async function takeInAll(desk: Workplace, parts: readonly AttachedPart[]): Promise<TakenIn> {
-  const table = await readPartitionTable(desk.disk)
   const all: TakenIn = { written: 0, removed: 0, lines: 0, bytes: 0 }
+  if (parts.length === 0) return all
+  const table = await readPartitionTable(desk.disk)
   for (const form of parts) {
     const partition = table.partitions.find(({ number }) => number === form.number)
     if (!partition) continue
@@ -114,16 +125,20 @@ export async function takeDown(
   desk: Workplace,
   state: Exclude<DeskState, { is: 'unmounted' }>,
 ): Promise<TakenIn> {
-  const parts = state.record?.parts ?? []
+  const isThere = (await stat(desk.disk).catch(() => undefined))?.isFile()
+  const parts = (isThere && state.record?.parts) || []
+  if (!isThere) {
+    desk.warn(
+      `${basename(desk.disk)} is not there: what was changed stays in .new_N until it is mounted again`,
+    )
+  }
   if (state.is === 'mounted') {
     const taken = await takeInAll(desk, parts)
     await detachDesk(desk)
     return taken
   }
   await detachDesk(desk)
-  // Without its image the changes stay in .new_N until there is one.
-  const isThere = await stat(desk.disk).catch(() => undefined)
-  const taken = await takeInAll(desk, isThere ? parts : [])
+  const taken = await takeInAll(desk, parts)
   desk.note(`a crash or a reboot had left the desk half mounted: cleaned up, ${toldTaken(taken)}`)
   return taken
 }

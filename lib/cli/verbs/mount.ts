@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import { setUpRepository } from '../../images/desk/repository.ts'
+import { readPartitionTable } from '../../images/partitions.ts'
 import { type DeskPlace, findDesk } from '../desk/find.ts'
 import { atDesk, clearAway, putUp } from '../desk/mounting.ts'
 import { linkImage } from '../desk/place-image.ts'
@@ -19,7 +20,11 @@ export async function mount(
   const place = given === undefined ? await findDesk(process.cwd()) : await imageHere(given)
   await atDesk(session, place, async (desk) => {
     await clearAway(desk)
-    if (given !== undefined) await linkImage(place)
+    if (given !== undefined) {
+      // What is no image does not become the desk's.
+      await readPartitionTable(place.disk)
+      await linkImage(place)
+    }
     await setUpRepository(desk, place.image)
     showMounted(session, place, await putUp(desk))
   })

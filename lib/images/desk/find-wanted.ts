@@ -1,6 +1,7 @@
 /** Reads what differs from the baseline, and finds what overlays/ has to hold for it. */
 import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { FleetsieError } from '../../errors.ts'
 import { settle } from '../caller.ts'
 import { partName } from '../replace-file.ts'
 import { type Differences, type Found, findDifferences, isUnchanged } from './differences.ts'
@@ -99,6 +100,11 @@ async function fileWanted(
     return wanted
   } catch (error) {
     await unlink(temp).catch(() => {})
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    throw new FleetsieError('E_IO', 'there is no room for it in overlays/', {
+      file: `part_${number}/${read.path}`,
+      hint: `free some space where the desk is, then run this again: all that was changed is in ${upperPlace(number)}`,
+      cause: error,
+    })
   }
 }

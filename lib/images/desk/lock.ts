@@ -19,6 +19,13 @@ export async function withDeskLock<T>(folder: string, work: () => Promise<T>): P
   const caller = callerOf(process.env)
   await refuseLinks(folder)
   const lock = await take(folder, caller).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'EROFS') {
+      throw new FleetsieError('E_IO', 'the desk is on a filesystem that is read-only', {
+        file: folder,
+        hint: 'mount that one writable, or use a folder on another',
+        cause,
+      })
+    }
     if (cause.code !== 'EACCES' && cause.code !== 'EPERM') throw cause
     throw new FleetsieError('E_RIGHTS', 'this user may not write to this folder', {
       file: own,
