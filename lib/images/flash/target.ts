@@ -127,7 +127,9 @@ class OpenedTarget implements Target {
 
   async forget(): Promise<void> {
     if (!this.#cached) return
-    if (this.kind === 'block') await this.#run('blockdev', ['--flushbufs', resolve(this.path)])
+    // BLKFLSBUF is for root alone; of a device that a group may write, dd drops the same pages by posix_fadvise.
+    const root = process.geteuid?.() === 0
+    if (this.kind === 'block' && root) await this.#run('blockdev', ['--flushbufs', resolve(this.path)])
     else await this.#run('dd', [`if=${resolve(this.path)}`, 'iflag=nocache', 'count=0', 'status=none'])
     this.#cached = !this.direct
   }

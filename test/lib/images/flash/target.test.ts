@@ -1,6 +1,6 @@
 /** What is written to lets no second writer in, is past the cache where that is possible, and says where it fails. */
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -114,6 +114,33 @@ describe('a target', () => {
     await target.read(buffer, 0)
     assert.equal(buffer[0], 2)
   })
+
+  for (const user of [0, 65534]) {
+    test(`a device is read from the medium after it has forgotten, as user ${user}`, {
+      skip: needsRoot || needs('losetup'),
+    }, async (t) => {
+      t.after(() => process.seteuid!(0))
+      const path = join(folder, `behind-${user}`)
+      writeFileSync(path, Buffer.alloc(MiB, 1))
+      const device = loopOver(t, path)
+      chmodSync(device, 0o666)
+      t.after(() => chmodSync(device, 0o660))
+      process.seteuid!(user)
+      const target = await openTarget(device, { run })
+      t.after(() => target.close())
+      // What is not aligned goes through the cache.
+      const buffer = Buffer.alloc(512)
+      await target.read(buffer, 512)
+      process.seteuid!(0)
+      writeFileSync(path, Buffer.alloc(MiB, 2), { flag: 'r+' })
+      process.seteuid!(user)
+      await target.read(buffer, 512)
+      assert.equal(buffer[0], 1, 'it was in the cache')
+      await target.forget()
+      await target.read(buffer, 512)
+      assert.equal(buffer[0], 2)
+    })
+  }
 
   test('names itself and the byte where it ends', async (t) => {
     const path = file('short', 8192)
