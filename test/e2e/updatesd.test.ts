@@ -329,18 +329,25 @@ describe('updatesd', { skip: missing('xz', 'debugfs', 'cmp', 'flock', 'python3')
   })
 
   describe('asks at a terminal', { skip: missing('python3') }, () => {
-    for (const [answer, exit] of [
+    const rows: [answer: string, exit: number, meanwhile?: string][] = [
       ['y', 0],
       ['Y', 0],
       ['n', 3],
       ['', 3],
       ['yes', 3],
       ['\u0003', 130],
-    ] as const) {
-      test(`${JSON.stringify(answer)}: exit ${exit}`, () => {
+      ['y', 2, 'another card is put in'],
+    ]
+    for (const [answer, exit, meanwhile] of rows) {
+      test(`${JSON.stringify(answer)}: exit ${exit}${meanwhile ? `, when ${meanwhile}` : ''}`, () => {
         const path = card('p.img')
+        const other = card('other.img')
         const [command, args] = scratch.command(['updatesd', '--whole', path])
-        const env = scratch.env({ XDG_CACHE_HOME: inFolder('cache'), TERM: 'xterm' })
+        const env = scratch.env({
+          XDG_CACHE_HOME: inFolder('cache'),
+          TERM: 'xterm',
+          ...(meanwhile && { SWAP: other }),
+        })
         const ended = spawnSync('python3', ['-c', terminal, answer, command, ...args], {
           cwd: scratch.project,
           env,
@@ -462,6 +469,7 @@ while True:
     said += more
     if not answered and b'(y/N)' in said:
         answered = True
+        if 'SWAP' in os.environ: os.rename(os.environ['SWAP'], sys.argv[-1])
         os.write(fd, (sys.argv[1] + ('' if sys.argv[1] == chr(3) else chr(10))).encode())
 sys.stdout.buffer.write(said)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

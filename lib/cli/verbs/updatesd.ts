@@ -6,6 +6,7 @@ import {
   type CardNames,
   closeTargets,
   expectElsewhere,
+  expectUnchanged,
   type OpenCard,
   openCard,
   rereadTables,
@@ -99,6 +100,7 @@ async function toCards(job: Job, image: DiskImage, seen: readonly SeenCard[]): P
       await expectUsable(job, image, values)
       await agree(job, image, cards, values)
       if (options.dryRun) return
+      for (const card of cards) await expectUnchanged(card, access)
       written = true
       const results = await write(job, image, cards, values)
       unwritten = results.flatMap((result) => ('error' in result ? [result.card] : []))

@@ -109,6 +109,11 @@ export async function rereadTables(cards: readonly SeenCard[], run: Run): Promis
   }
 }
 
+/** To be called when the user has answered: by then another card may be in the reader, which is open all the same. */
+export async function expectUnchanged({ infos, targets }: OpenCard, access: CardAccess): Promise<void> {
+  for (const [index, info] of infos.entries()) await expectSame(info, targets[index]!, access)
+}
+
 /** Another card may have been put in, a link set to another place, or the device mounted, since it was looked at. */
 async function expectSame(
   info: CardInfo,

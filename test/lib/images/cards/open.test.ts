@@ -20,7 +20,13 @@ import {
   writablePartitions,
 } from '../../../../lib/images/cards/areas.ts'
 import { openImageFile } from '../../../../lib/images/cards/image.ts'
-import { closeTargets, expectElsewhere, openCard, seeCards } from '../../../../lib/images/cards/open.ts'
+import {
+  closeTargets,
+  expectElsewhere,
+  expectUnchanged,
+  openCard,
+  seeCards,
+} from '../../../../lib/images/cards/open.ts'
 import { openTarget } from '../../../../lib/images/flash/target.ts'
 import type { DiskImage } from '../../../../lib/images/flash/types.ts'
 import { loopDevice } from '../../../helpers/cards.ts'
@@ -106,6 +112,21 @@ describe('a card is opened as it was looked at', { skip }, () => {
         [],
         'nothing stays open',
       )
+    })
+  }
+
+  for (const [title, swap] of swaps) {
+    test(`and not written when ${title} before the user has answered`, async (t) => {
+      card('a.img')
+      const [seen] = await see('./a.img')
+      const open = await openCard(seen!, opened.image, access)
+      t.after(() => closeTargets(open.targets))
+      await expectUnchanged(open, access)
+      swap()
+      await assert.rejects(expectUnchanged(open, access), {
+        code: 'E_UNSAFE',
+        message: /became another device/,
+      })
     })
   }
 
