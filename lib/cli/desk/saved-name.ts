@@ -1,8 +1,8 @@
 /** Where `save` writes: the folder and the name that its files begin with. */
-import { lstat } from 'node:fs/promises'
-import { basename, dirname, relative, resolve } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
-import { artifactSuffixes } from '../../images/artifacts.ts'
+import { artifactSuffixes, authorityName, envelopeSuffix, signatureSuffix } from '../../images/artifacts.ts'
 import type { DeskPlace } from './find.ts'
 import type { ImageRecord } from './record.ts'
 
@@ -15,7 +15,13 @@ export interface SavedName {
   path: string
 }
 
-const { image: suffix } = artifactSuffixes
+const { image: suffix, sums } = artifactSuffixes
+/** Of all files that a save publishes, after the name. */
+const endings = [
+  ...Object.values(artifactSuffixes),
+  envelopeSuffix,
+  ...[suffix, sums].map((ending) => ending + signatureSuffix),
+]
 
 /** `given` counts from `from`, where the user is; the default goes beside the desk's image. Fails with E_USAGE. */
 export function savedName(desk: DeskPlace, given: string | undefined, from: string): SavedName {
@@ -48,12 +54,31 @@ function stemOf({ image }: DeskPlace): string {
   return image.replace(/\.img$/, '')
 }
 
-/** Only what an earlier `save` made is replaced. Fails with E_UNSAFE where there is something else: the stock image, for one. */
-export async function expectOwn({ path }: SavedName, desk: DeskPlace, record: ImageRecord): Promise<void> {
-  if (!(await lstat(path).catch(() => undefined))) return
-  if (record.saved.some((saved) => resolve(desk.folder, saved.path) === path)) return
-  throw new FleetsieError('E_UNSAFE', 'this is there already, and `save` did not make it', {
+/**
+ * Only what an earlier `save` made is replaced. Fails with E_UNSAFE where there is something else: the stock image, for
+ * one, or a `ca.crt` of the user's. `authority`: what ca.crt is going to hold; undefined: nobody has that yet.
+ */
+export async function expectOwn(
+  { path, folder, stem }: SavedName,
+  desk: DeskPlace,
+  record: ImageRecord,
+  authority: string | undefined,
+): Promise<void> {
+  const earlier = record.saved.map((saved) => resolve(desk.folder, saved.path))
+  if (!earlier.includes(path)) {
+    for (const name of await readdir(folder).catch(() => [])) {
+      if (endings.some((ending) => name === stem + ending)) throw isThere(join(folder, name))
+    }
+  }
+  if (earlier.some((saved) => dirname(saved) === folder)) return
+  const ca = join(folder, authorityName)
+  const present = await readFile(ca, 'utf8').catch(() => undefined)
+  if (present !== undefined && present !== authority) throw isThere(ca)
+}
+
+function isThere(path: string): FleetsieError {
+  return new FleetsieError('E_UNSAFE', 'this is there already, and `save` did not make it', {
     file: path,
-    hint: 'it is not overwritten: move it away, or give another name: fleetsie_mod save NEW_IMAGE_NAME',
+    hint: 'it is not overwritten: move it away, or give another name or folder: fleetsie_mod save FOLDER/NEW_IMAGE_NAME',
   })
 }

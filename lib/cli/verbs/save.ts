@@ -2,6 +2,7 @@
 import { relative } from 'node:path'
 import { sign } from '../../../stages/sign.ts'
 import { buildTarget } from '../../engine/target.ts'
+import { findSigningKey } from '../../images/signing-key.ts'
 import { allowedKeys } from '../desk/allowed-keys.ts'
 import { findDesk } from '../desk/find.ts'
 import { atDesk, expectMounted, isSome, takeInAll, toldTaken } from '../desk/mounting.ts'
@@ -26,7 +27,8 @@ export async function save(
   await atDesk(session, place, async (desk) => {
     const { parts } = await expectMounted(desk)
     const record = await readImageRecord(place)
-    await expectOwn(wanted, place, record)
+    const key = await findSigningKey(process.env)
+    await expectOwn(wanted, place, record, key?.chain.at(-1)?.toString())
     await expectNoWriters(place.folder)
     const taken = await takeInAll(desk, parts)
     if (isSome(taken)) desk.note(toldTaken(taken))

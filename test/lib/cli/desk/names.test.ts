@@ -77,10 +77,35 @@ describe('a saved image', () => {
     try {
       const place = { folder, image: 'os.img', disk: join(folder, 'os.img') }
       const wanted = savedName(place, undefined, '/')
-      await expectOwn(wanted, place, { saved: [] })
+      await expectOwn(wanted, place, { saved: [] }, undefined)
       await writeFile(wanted.path, 'somebody else made this')
-      await assert.rejects(expectOwn(wanted, place, { saved: [] }), { code: 'E_UNSAFE' })
-      await expectOwn(wanted, place, { saved: [{ path: 'os_fleetsie.img.xz' }] })
+      await assert.rejects(expectOwn(wanted, place, { saved: [] }, undefined), { code: 'E_UNSAFE' })
+      await expectOwn(wanted, place, { saved: [{ path: 'os_fleetsie.img.xz' }] }, undefined)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  it('takes the place of no other file of the user’s', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'fleetsie-names-'))
+    try {
+      const place = { folder, image: 'os.img', disk: join(folder, 'os.img') }
+      const wanted = savedName(place, undefined, '/')
+      const earlier = { saved: [{ path: 'os_fleetsie.img.xz' }] }
+      for (const name of ['img.bmap', 'sha256sums', 'intoto.json', 'img.xz.p7s']) {
+        const file = join(folder, `os_fleetsie.${name}`)
+        await writeFile(file, 'mine')
+        await assert.rejects(expectOwn(wanted, place, { saved: [] }, undefined), { code: 'E_UNSAFE', file })
+        await expectOwn(wanted, place, earlier, undefined)
+        await rm(file)
+      }
+      const file = join(folder, 'ca.crt')
+      await writeFile(file, 'theirs')
+      for (const authority of [undefined, 'ours']) {
+        await assert.rejects(expectOwn(wanted, place, { saved: [] }, authority), { code: 'E_UNSAFE', file })
+      }
+      await expectOwn(wanted, place, { saved: [] }, 'theirs')
+      await expectOwn(wanted, place, { saved: [{ path: 'other.img.xz' }] }, 'ours')
     } finally {
       await rm(folder, { recursive: true })
     }
