@@ -259,6 +259,25 @@ describe('updatesd', { skip: missing('xz', 'debugfs', 'cmp', 'flock', 'python3')
       ],
       ['--files with --full', () => ['--files', '--full', card('g.img')], 1, /exclude each other/],
       [
+        'a blank card with --files',
+        () => ['--whole', card('g.img'), '--files', '-y'],
+        1,
+        /g\.img has no .*part_1.* with files/,
+      ],
+      [
+        'a card with --files, of which one filesystem is damaged',
+        () => {
+          const path = card('g.img')
+          execFileSync('cp', ['--sparse=always', raw, path])
+          execFileSync('dd', ['if=/dev/zero', `of=${path}`, 'bs=1M', 'seek=4', 'count=1', 'conv=notrunc'], {
+            stdio: 'pipe',
+          })
+          return ['--whole', path, '--files', '-y']
+        },
+        1,
+        /g\.img has no .*part_1.* with files/,
+      ],
+      [
         'one name for two devices',
         () => ['--whole', card('g.img'), card('h.img'), '--set', 'hostname=x'],
         1,

@@ -2,14 +2,16 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
+import { FleetsieError } from '../../errors.ts'
 import { updateFiles } from '../files-update/update-files.ts'
 import { receiptFolder } from '../flash/receipt.ts'
 import type { DiskImage } from '../flash/types.ts'
+import { partitionName } from '../partition-edit.ts'
 import { applyValues } from '../values/apply-values.ts'
 import { volumesOnCard } from '../values/card-volumes.ts'
 import type { CardVolume } from '../values/types.ts'
 import { attempt } from './attempt.ts'
-import { volumesOf } from './known.ts'
+import { type KnownCard, volumesOf } from './known.ts'
 import { closeTargets } from './open.ts'
 import { type CardWork, voidReceipts, type WriteResult, type Written } from './write.ts'
 
@@ -48,6 +50,17 @@ function hasFiles({ partition: { filesystem } }: CardVolume): boolean {
   return filesystem === 'vfat' || /^ext[234]$/.test(filesystem ?? '')
 }
 
+/** A partition whose filesystem is damaged seems to hold nothing: left out, it would be called updated. */
+function expectAll({ name }: KnownCard, card: readonly CardVolume[], image: readonly CardVolume[]): void {
+  const there = new Set(card.map(({ partition }) => partition.number))
+  const missing = image.find(({ partition }) => !there.has(partition.number))
+  if (missing === undefined && image.length > 0) return
+  const what = missing
+    ? `${name} has no ${partitionName(missing.partition)} with files, as the image has`
+    : 'the image has no filesystem of which files could be updated'
+  throw new FleetsieError('E_INPUT', what, { hint: 'write the card whole, without --files' })
+}
+
 async function unpack({ image, signal, progress }: UpdateCards, to: string): Promise<void> {
   const total = image.mapped.reduce((sum, { length }) => sum + length, 0)
   let done = 0
@@ -75,8 +88,9 @@ async function updateCard(
   const started = performance.now()
   // e2fsck takes a device for itself alone.
   await closeTargets(card.targets)
-  await voidReceipts(await receiptFolder(env), card)
   const volumes = (await volumesOf(card, source)).filter(hasFiles)
+  expectAll(card, volumes, image)
+  await voidReceipts(await receiptFolder(env), card)
   const told = (line: string): void => note(`${card.name}: ${line}`)
   const reports = await updateFiles({
     run,
