@@ -1,6 +1,7 @@
 /** Links in a desk's folder that are named after the filesystems' labels: `bootfs -> part_1`. */
 import { lchown, lstat, readlink, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { FleetsieError } from '../../errors.ts'
 import type { Caller } from '../caller.ts'
 import { mergedPlace } from './places.ts'
 
@@ -66,11 +67,18 @@ export async function removeLinks(folder: string, links: readonly LabelLink[]): 
   }
 }
 
-/** Makes the link `path`; another link there is replaced. Fails with EEXIST when a file or folder is there. */
+/** Makes the link `path`; another link there is replaced. Fails with E_UNSAFE when a file or folder is there. */
 export async function replaceLink(path: string, target: string, caller: Caller | undefined): Promise<void> {
   const present = await readlink(path).catch(() => undefined)
   if (present === target) return
   if (present !== undefined) await unlink(path)
-  await symlink(target, path)
+  await symlink(target, path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EEXIST') throw cause
+    throw new FleetsieError('E_UNSAFE', 'a file or a folder is where a link has to be', {
+      file: path,
+      hint: 'move it away',
+      cause,
+    })
+  })
   if (caller) await lchown(path, caller.uid, caller.gid)
 }

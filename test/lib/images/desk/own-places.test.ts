@@ -8,6 +8,7 @@ import { runner } from '../../../../lib/engine/process.ts'
 import type { FleetsieError } from '../../../../lib/errors.ts'
 import { readRecord, recordName } from '../../../../lib/images/desk/attachment.ts'
 import { readBaseline } from '../../../../lib/images/desk/baseline.ts'
+import { replaceLink } from '../../../../lib/images/desk/labels.ts'
 import { withDeskLock } from '../../../../lib/images/desk/lock.ts'
 
 let folder: string
@@ -63,6 +64,16 @@ describe('a verb does nothing at a desk', () => {
       { code: 'E_UNSAFE', hint: 'move it away' },
     )
   })
+})
+
+it('a file or a folder in the place of a link is named', async () => {
+  await mkdir(join(folder, 'folder'))
+  await writeFile(join(folder, 'file'), 'mine')
+  for (const file of [join(folder, 'folder'), join(folder, 'file')]) {
+    await assert.rejects(replaceLink(file, 'x', undefined), { code: 'E_UNSAFE', file })
+  }
+})
+  }
 })
 
 it('links that belong to a desk are in nobody’s way', async () => {
