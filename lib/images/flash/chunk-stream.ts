@@ -56,6 +56,7 @@ export async function* readChunks(
   const pending: Promise<Chunk>[] = []
   try {
     for (const index of indexes) {
+      signal.throwIfAborted()
       const buffer = await pool.take()
       const bytes = buffer.subarray(0, chunkLength(index, size))
       if (known?.[index] === null) bytes.fill(0)

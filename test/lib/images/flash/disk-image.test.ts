@@ -156,6 +156,16 @@ const wrong: Wrong[] = [
   ],
 ]
 
+for (const kind of ['xz', 'one-block.xz', 'gz', 'zst', 'zip', 'img'] as const) {
+  test(`looking into ${kind} ends when the user ends it`, { skip }, async () => {
+    const user = new AbortController()
+    const file = rig.container(kind)
+    const image = openDiskImage({ file, run, tmp: rig.folder, jobs: 2, signal: user.signal }).then(readAll)
+    user.abort(new Error('SIGINT'))
+    await assert.rejects(image, /SIGINT|interrupted|aborted/)
+  })
+}
+
 async function readAll(image: DiskImage): Promise<void> {
   try {
     for await (const _ of image.read(image.mapped, signal));
