@@ -73,8 +73,6 @@ it('a file or a folder in the place of a link is named', async () => {
     await assert.rejects(replaceLink(file, 'x', undefined), { code: 'E_UNSAFE', file })
   }
 })
-  }
-})
 
 it('links that belong to a desk are in nobody’s way', async () => {
   for (const name of ['my_work', 'rootfs', '.image']) await symlink('x', join(folder, name))
