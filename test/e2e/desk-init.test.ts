@@ -199,6 +199,16 @@ describe('init and mount', { skip: tools }, () => {
     await rig.works('fleetsie_mod init ../os.img.xz && grep edit part_2/etc/edit && fleetsie_mod unmount', at)
   })
 
+  it('says so when .new_2 was moved away, and has it again when it is back', async () => {
+    const at = await desk()
+    await rig.works('fleetsie_mod init ../os.img.xz && echo edit >part_2/etc/edit && mv .new_2 away', at)
+    const { code, stdout, stderr } = await rig.type('fleetsie_mod unmount', at)
+    assert.equal(code, 0, stderr)
+    assert.match(stdout + stderr, /\.new_2 is gone, and with it what was changed in part_2/)
+    await rig.works('mv away .new_2 && fleetsie_mod mount && grep edit part_2/etc/edit', at)
+    await rig.works('fleetsie_mod unmount', at)
+  })
+
   it('a damaged image does not become the desk’s, and is left when it is', async () => {
     const at = await desk()
     await rig.works('fleetsie_mod init ../os.img.xz && fleetsie_mod unmount', at)

@@ -111,6 +111,11 @@ export async function takeInAll(desk: Workplace, parts: readonly AttachedPart[])
   for (const form of parts) {
     const partition = table.partitions.find(({ number }) => number === form.number)
     if (!partition) continue
+    if (!(await stat(join(desk.folder, form.upper)).catch(() => undefined))) {
+      desk.warn(
+        `${form.upper} is gone, and with it what was changed in ${form.merged}: overlays/ stays as it was`,
+      )
+    }
     const { written, removed, lines, bytes } = await takeIn(desk, { partition, form })
     all.written += written
     all.removed += removed
