@@ -258,6 +258,7 @@ describe('updatesd', { skip: missing('xz', 'debugfs', 'cmp', 'flock', 'python3')
         /no such file and no target/,
       ],
       ['--files with --full', () => ['--files', '--full', card('g.img')], 1, /exclude each other/],
+      ['a dry run that unmounts', () => ['-n', '--unmount', card('g.img')], 1, /exclude each other/],
       [
         'a blank card with --files',
         () => ['--whole', card('g.img'), '--files', '-y'],

@@ -52,6 +52,11 @@ export async function updatesd(session: Session, devices: string[], options: Upd
   if (options.files && options.full) {
     throw new FleetsieError('E_USAGE', '--files and --full exclude each other')
   }
+  if (options.dryRun && options.unmount) {
+    throw new FleetsieError('E_USAGE', '--dry-run and --unmount exclude each other', {
+      hint: 'a dry run changes nothing: unmount the card yourself, or leave out one of them',
+    })
+  }
   const wanted = cardNames(devices, options)
   const warn = (message: string): void => session.emit({ type: 'warning', message })
   const given = await givenValues(options, wanted.length, warn)
