@@ -84,7 +84,8 @@ test('after builds that sign, fail, check, explain and print JSON', { timeout: 3
     [
       ['build', '--no-cache=sign'],
       1,
-      { FLEETSIE_SIGNING_KEY: key.key.replace('-----END', `${mark}\n-----END`) },
+      // At its end it would be taken for a remark behind some keys.
+      { FLEETSIE_SIGNING_KEY: key.key.replace('\n', `\n${mark}\n`) },
     ],
     [['build', '--no-cache=sign'], 1, { FLEETSIE_SIGNING_KEY: `${mark} is no key` }],
     [['build', '--no-cache=sign'], 1, { FLEETSIE_SIGNING_CERT: `${mark} is no certificate` }],
