@@ -35,9 +35,10 @@ export async function debianStock(): Promise<{ file: string; remove(): Promise<v
   const scratch = await debianCheckout()
   await buildDebian(scratch)
   const objects = join(scratch.store, 'objects')
-  const found = readdirSync(objects).find((name) =>
-    readdirSync(join(objects, name)).includes('debian.img.xz'),
+  const names = readdirSync(objects).flatMap((start) =>
+    readdirSync(join(objects, start)).map((name) => join(start, name)),
   )
+  const found = names.find((name) => name.endsWith('-debian'))
   assert.ok(found, 'the store holds no debian.img.xz')
   return { file: join(objects, found, 'debian.img.xz'), remove: () => scratch.remove() }
 }
