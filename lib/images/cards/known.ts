@@ -1,7 +1,7 @@
 /** What a card holds before it is written, as far as that is known without reading all of it. */
 import { findReceipt, type Receipt, receiptFolder } from '../flash/receipt.ts'
 import { type CardIdentity, identifyCard } from '../flash/receipt-identity.ts'
-import { heldByReceipt } from '../flash/receipt-trust.ts'
+import { type Belief, heldByReceipt, holdsImageAlone } from '../flash/receipt-trust.ts'
 import type { DiskImage, Held } from '../flash/types.ts'
 import { volumesOnCard } from '../values/card-volumes.ts'
 import { claimedIdentity } from '../values/claimed-identity.ts'
@@ -35,15 +35,21 @@ export async function knowCard(
 ): Promise<KnownCard> {
   const identity = await identifyCard(card.infos)
   const receipt = identity && (await findReceipt(await receiptFolder(env), identity))
+  const known = { ...card, identity, receipt, claimed: undefined, held: undefined, sampled: 0 }
+  const belief: Belief | { why: undefined } = full
+    ? { why: undefined }
+    : identity
+      ? await heldByReceipt({ receipt, identity, areas: card.areas, image, signal })
+      : { why: 'its partitions are of several disks' }
+  // It holds what an image brought and nothing else: to read the image's host name takes longer than all the rest.
+  if ('held' in belief && holdsImageAlone(belief.held, card.areas, image)) {
+    return { ...known, ...belief, why: undefined }
+  }
   const claimed = await claimedIdentity(
     await volumesOf(card, image),
     tmp === undefined ? undefined : () => hostnameOf(image, { tmp, signal }),
   )
-  const known = { ...card, identity, receipt, claimed, held: undefined, sampled: 0 }
-  if (full) return { ...known, why: undefined }
-  if (!identity) return { ...known, why: 'its partitions are of several disks' }
-  const belief = await heldByReceipt({ receipt, identity, areas: card.areas, image, signal })
-  return 'why' in belief ? { ...known, why: belief.why } : { ...known, ...belief, why: undefined }
+  return { ...known, claimed, ...('held' in belief ? { ...belief, why: undefined } : belief) }
 }
 
 /** The filesystems that a card has now: of a whole one by its own table, else by the partitions that are named. */

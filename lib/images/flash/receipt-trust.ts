@@ -59,6 +59,16 @@ export async function heldByReceipt(believing: Believing): Promise<Belief> {
   }
 }
 
+/** Whether the last flash wrote nothing of a device's own: of what such values touch no digest is known. */
+export function holdsImageAlone(
+  { chunks, covers = [] }: Held,
+  areas: readonly Area[],
+  image: Pick<DiskImage, 'size'>,
+): boolean {
+  const written = [...chunkPlaces(areas, image.size, covers)]
+  return written.length > 0 && written.every(({ chunk }) => chunks[chunk] !== undefined)
+}
+
 /** Whether it may be the card of the receipt, and not the next one in the same reader: as far as a mark tells. */
 export async function isCardOf(receipt: Receipt | undefined, target: Target): Promise<boolean> {
   if (!receipt) return false
