@@ -92,8 +92,9 @@ async function compare(
       return undefined
     }
     const image = await book()
-    const packed = quick.files.get('random_fleetsie.img.xz')!
-    const fault = await faultOfManifest(quick.files.get('image.json')!, packed, image)
+    const file = (name: string): Buffer => quick.files.get(name)!
+    const packed = file('random_fleetsie.img.xz')
+    const fault = await faultOfManifest(file('image.json'), file('table.json'), packed, image)
     return fault ?? (await differenceAsImage(packed, image, join(tmp, 'decoded')))
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error)

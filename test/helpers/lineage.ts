@@ -157,12 +157,15 @@ export class Lineage {
   }
 }
 
-/** What the manifest `text` of the .img.xz `packed` says of the raw file `image` that is not so, in words. */
+/** What the manifest `text` of the .img.xz `packed`, and its table, say of the raw file `image` that is not so, in words. */
 export async function faultOfManifest(
   text: Buffer,
+  table: Buffer,
   packed: Buffer,
   image: string,
 ): Promise<string | undefined> {
+  if (!isDeepStrictEqual(JSON.parse(table.toString()), await readPartitionTable(image)))
+    return 'table.json is another one'
   const { size, chunks, container, xz }: ImageManifest = JSON.parse(text.toString())
   if (size !== statSync(image).size) return `image.json says ${size} bytes`
   const digests = await chunkDigests(image, [...Array(Math.ceil(size / chunkSize)).keys()])

@@ -8,6 +8,7 @@ import { readArtifacts } from '../artifacts.ts'
 import { openDiskImage } from '../flash/disk-image.ts'
 import type { DiskImage } from '../flash/types.ts'
 import { readManifest } from '../image.ts'
+import { readTable } from '../partition-table.ts'
 
 export interface OpenWith {
   run: Run
@@ -20,7 +21,7 @@ export interface OpenWith {
 /** A block map of a disk of terabytes is smaller. */
 const maxBmap = 64 * 1024 * 1024
 
-/** The image in `folder`, which `save` made: digests and block map lie beside it. */
+/** The image in `folder`, which `save` made: digests, partition table and block map lie beside it. */
 export async function openSavedImage(folder: string, options: OpenWith): Promise<DiskImage> {
   const { files } = await readArtifacts(folder)
   const named = (kind: string): string | undefined => files.find((file) => file.kind === kind)?.name
@@ -32,6 +33,7 @@ export async function openSavedImage(folder: string, options: OpenWith): Promise
   return openDiskImage({
     file: join(folder, image),
     manifest: await readManifest(folder),
+    table: await readTable(folder),
     ...(bmap === undefined ? {} : { bmap: await readBmap(join(folder, bmap)) }),
     ...options,
   })

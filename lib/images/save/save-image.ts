@@ -13,7 +13,7 @@ import { type Compressed, compressImage } from '../compress.ts'
 import { fetchedFile } from '../fetched-file.ts'
 import { sha256OfFile } from '../hash-file.ts'
 import { chunkSize, diskName, type ImageManifest, readManifest, writeManifest } from '../image.ts'
-import { readTable } from '../partitions.ts'
+import { readTable, writeTable } from '../partitions.ts'
 import { releaseDependencies } from './dependencies.ts'
 import { readDistribution } from './distribution.ts'
 import { type Change, checkEdit, editImage } from './edit.ts'
@@ -86,6 +86,7 @@ async function write(context: Context, work: Work): Promise<Release> {
     (signal) => checkEdit(context, working, changes, signal),
   ])
   await writeFile(join(context.out, stem + artifactSuffixes.bmap), bmap)
+  await writeTable(context.out, table)
   const container = { kind: 'xz', sha256: image.sha256 } as const
   await writeManifest(context.out, {
     format: 1,
