@@ -2,9 +2,7 @@
 import { FleetsieError } from '../../errors.ts'
 import { callerOf } from '../../images/caller.ts'
 import type { OpenCard } from '../../images/cards/open.ts'
-import { type ClaimedRow, claimRows } from '../../images/values/claim-rows.ts'
-import { readCsv } from '../../images/values/read-csv.ts'
-import { readSets, valuesOfSets } from '../../images/values/sets.ts'
+import type { ClaimedRow } from '../../images/values/claim-rows.ts'
 import type { DeviceRow, DeviceValues } from '../../images/values/types.ts'
 
 export interface ValueOptions {
@@ -27,12 +25,14 @@ export async function givenValues(
   warn: (line: string) => void,
 ): Promise<GivenValues> {
   if (row !== undefined && csv === undefined) throw new FleetsieError('E_USAGE', '--row needs --csv')
+  if (set.length === 0 && csv === undefined) return { common: undefined, csv: undefined }
+  const { readSets, valuesOfSets } = await import('../../images/values/sets.ts')
   const sets = await readSets(set, { cwd: process.cwd(), stdin: process.stdin })
   sets.warnings.forEach(warn)
   if (csv !== undefined) {
+    const { readCsv } = await import('../../images/values/read-csv.ts')
     return { common: undefined, csv: { file: csv, rows: await readCsv(csv, sets.given), wanted: row } }
   }
-  if (set.length === 0) return { common: undefined, csv: undefined }
   const common = valuesOfSets(sets)
   if (cards > 1 && common.hostname !== undefined) {
     throw new FleetsieError('E_USAGE', `--set hostname would give ${cards} devices the same name`, {
@@ -49,6 +49,7 @@ export async function claimFor(
 ): Promise<ClaimedRow[]> {
   if (!csv) return []
   const caller = callerOf(process.env)
+  const { claimRows } = await import('../../images/values/claim-rows.ts')
   return claimRows({
     file: csv.file,
     rows: csv.rows,

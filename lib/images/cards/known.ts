@@ -3,9 +3,6 @@ import { findReceipt, type Receipt, receiptFolder } from '../flash/receipt.ts'
 import { type CardIdentity, identifyCard } from '../flash/receipt-identity.ts'
 import { type Belief, heldByReceipt, holdsImageAlone } from '../flash/receipt-trust.ts'
 import type { DiskImage, Held } from '../flash/types.ts'
-import { volumesOnCard } from '../values/card-volumes.ts'
-import { claimedIdentity } from '../values/claimed-identity.ts'
-import { hostnameOf } from '../values/look-into-image.ts'
 import type { CardVolume, ClaimedIdentity } from '../values/types.ts'
 import { writablePartitions } from './areas.ts'
 import type { OpenCard } from './open.ts'
@@ -45,6 +42,8 @@ export async function knowCard(
   if ('held' in belief && holdsImageAlone(belief.held, card.areas, image)) {
     return { ...known, ...belief, why: undefined }
   }
+  const { claimedIdentity } = await import('../values/claimed-identity.ts')
+  const { hostnameOf } = await import('../values/look-into-image.ts')
   const claimed = await claimedIdentity(
     await volumesOf(card, image),
     tmp === undefined ? undefined : () => hostnameOf(image, { tmp, signal }),
@@ -57,6 +56,7 @@ export async function volumesOf(
   { role, infos }: Pick<OpenCard, 'role' | 'infos'>,
   image: Pick<DiskImage, 'table'>,
 ): Promise<CardVolume[]> {
+  const { volumesOnCard } = await import('../values/card-volumes.ts')
   if (role === 'disk') return volumesOnCard(infos[0]!.path)
   const parts = writablePartitions(image.table)
   const volumes = await Promise.all(infos.map(({ path }, i) => volumesOnCard(path, parts[i]!.number)))

@@ -12,7 +12,6 @@ import { isCardOf } from '../flash/receipt-trust.ts'
 import { writeReceipt } from '../flash/receipt-write.ts'
 import type { Card, DiskImage, FlashProgress, FlashReport, Held } from '../flash/types.ts'
 import { makeFolder } from '../replace-file.ts'
-import { applyValues } from '../values/apply-values.ts'
 import type { DeviceValues, Touched } from '../values/types.ts'
 import { attempt } from './attempt.ts'
 import { journalNames } from './journal-names.ts'
@@ -152,8 +151,11 @@ async function finish(
   report: FlashReport,
 ): Promise<Omit<Written, 'took'>> {
   const { image, run, signal, warn, env } = request
-  const volumes = values ? await volumesOf(card, image) : []
-  const touched = values ? await applyValues({ run, volumes, values, signal, warn }) : []
+  let touched: Touched[] = []
+  if (values) {
+    const { applyValues } = await import('../values/apply-values.ts')
+    touched = await applyValues({ run, volumes: await volumesOf(card, image), values, signal, warn })
+  }
   const own = touched.flatMap((part) => onImage(card, part))
   const verified = await readBack(card.targets, touched)
   if (card.identity) {

@@ -18,10 +18,7 @@ import type { BufferPool } from './buffers.ts'
 import { readChunks } from './chunk-stream.ts'
 import { KeptChunks } from './kept-chunks.ts'
 import { RangeCheck } from './range-check.ts'
-import { RawSource } from './raw-source.ts'
-import { scanImage, scanStream } from './scan.ts'
 import type { Source } from './source.ts'
-import { StreamedSource } from './streamed-source.ts'
 import type { Chunk, DiskImage } from './types.ts'
 import { XzSource } from './xz-source.ts'
 
@@ -154,12 +151,15 @@ async function openSource(options: OpenDiskImage, name: string): Promise<Opened>
       const large = blocks.some(({ uncompressed }) => uncompressed > maxBlock)
       if (blocks.length < 2 || large) {
         const how = { run, checked: chunks !== undefined }
+        const { StreamedSource } = await import('./streamed-source.ts')
         return { source: new StreamedSource(kind, path, index.uncompressed, how), chunks, sha256 }
       }
       kept = true
       const checked = chunks !== undefined
       return { source: new XzSource(file, blocks, { run, tmp, jobs, checked }), chunks, sha256 }
     }
+    const { StreamedSource } = await import('./streamed-source.ts')
+    const { scanStream } = await import('./scan.ts')
     const scanned = manifest ?? (await scanStream(kind, checkBy(options.bmap), { file: path, run, signal }))
     return {
       source: new StreamedSource(kind, path, scanned.size, { run, checked: true }),
@@ -172,8 +172,10 @@ async function openSource(options: OpenDiskImage, name: string): Promise<Opened>
 }
 
 async function openRaw(path: string, { manifest, bmap, signal }: OpenDiskImage): Promise<Opened> {
+  const { RawSource } = await import('./raw-source.ts')
   const source = await RawSource.open(path)
   if (manifest) return { source, chunks: manifest.chunks, sha256: chunksDigest(manifest.chunks) }
+  const { scanImage } = await import('./scan.ts')
   try {
     const chunks = await scanImage(source, checkBy(bmap), signal)
     return { source, chunks, sha256: chunksDigest(chunks) }
