@@ -41,22 +41,26 @@ export const desk: Scenario = {
     const unmount = fleetsie(workplace, cwd, 'unmount')
     await measure(unmount)
     let mounted = false
+    // One at a time: ours refuses an image on which somebody else has put a loop device.
+    const clean = async (): Promise<void> => {
+      if (mounted) await measure(unmount)
+      mounted = false
+      execFileSync('sh', ['-c', undoByHand], { cwd: workplace.root, stdio: 'pipe' })
+    }
     const ours: Subject = {
       ...fleetsie(workplace, cwd, 'mount'),
       async before() {
-        if (mounted) await measure(unmount)
+        await clean()
         mounted = true
       },
     }
-    const undo = async (): Promise<void> =>
-      void execFileSync('sh', ['-c', undoByHand], { cwd: workplace.root, stdio: 'pipe' })
     const disk = execFileSync('readlink', ['-f', '.image'], { cwd, encoding: 'utf8' }).trim()
     const peer: Subject = {
       command: 'sh',
       args: ['-c', byHand, 'sh', disk],
       cwd: workplace.root,
       env: workplace.env,
-      before: undo,
+      before: clean,
     }
     try {
       const samples = await inTurn(ours, peer, runs)
@@ -73,8 +77,7 @@ export const desk: Scenario = {
         }),
       ]
     } finally {
-      if (mounted) await measure(unmount)
-      await undo()
+      await clean()
     }
   },
 }
