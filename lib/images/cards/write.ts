@@ -76,6 +76,8 @@ interface Prepared {
   folder: string
   before: Held | undefined
   compared: number
+  /** Milliseconds that took. */
+  comparing: number
 }
 
 /** Reads what nothing is known of. From here on no receipt says what the card holds. */
@@ -89,11 +91,13 @@ async function prepare(request: WriteCards, { card }: CardWork, name: string): P
     await voidReceipts(folder, card)
     await probeCapacity(target, signal)
   }
+  const started = performance.now()
   const {
     held = undefined,
     bytes = 0,
     unreadable = [],
   } = card.held || full || !image.chunks ? {} : await compare(card, image, signal, progress)
+  const comparing = bytes > 0 ? performance.now() - started : 0
   const [bad] = unreadable
   if (bad) {
     const many = unreadable.length > 1 ? `${unreadable.length} places` : 'one place'
@@ -112,6 +116,7 @@ async function prepare(request: WriteCards, { card }: CardWork, name: string): P
     folder,
     before,
     compared: bytes,
+    comparing,
   }
 }
 
@@ -147,7 +152,7 @@ async function finish(
   request: WriteCards,
   card: KnownCard,
   values: DeviceValues | undefined,
-  { folder, before, compared }: Prepared,
+  { folder, before, compared, comparing }: Prepared,
   report: FlashReport,
 ): Promise<Omit<Written, 'took'>> {
   const { image, run, signal, warn, env } = request
@@ -170,6 +175,7 @@ async function finish(
   return {
     ...told,
     bytesCompared: report.bytesCompared + compared,
+    ms: { ...report.ms, comparing: report.ms.comparing + comparing },
     bytesVerified: report.bytesVerified + verified,
     bytesWritten: report.bytesWritten + own.reduce((sum, { length }) => sum + length, 0),
     sampled: card.sampled,

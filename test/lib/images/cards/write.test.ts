@@ -18,8 +18,8 @@ after(() => rig.remove())
 test('a card that was written when the user ended the work is written: its row is not for the next one', {
   skip: needs('xz', 'sfdisk', 'flock'),
 }, async (t) => {
-  const image = await rig.open(t)
-  const path = rig.card('card.img')
+  const image = await rig.open(t, { manifest: true })
+  const path = rig.card('card.img', 'image')
   const target = await openTarget(path, { run })
   t.after(() => target.close())
   const info = await inspectCard(path, { cwd: rig.folder, role: 'disk' })
@@ -50,4 +50,8 @@ test('a card that was written when the user ended the work is written: its row i
   assert.ok(user.signal.aborted)
   assert.ok('written' in result!, String('error' in result! && result.error))
   assert.match(warnings.join(), /no receipt could be left/)
+  assert.ok(
+    result.written.bytesCompared > 0 && result.written.ms.comparing > 0,
+    'reading the card takes time',
+  )
 })
