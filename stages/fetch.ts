@@ -1,10 +1,12 @@
 /** fetch: a file from the web or from this machine becomes an object of the store. */
+
 import { stat, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { type BuildContext, type Source, type SourceHost, stage } from '../lib/engine/stage.ts'
 import { FleetsieError } from '../lib/errors.ts'
 import type { Copied } from '../lib/images/copy-and-hash.ts'
+import { lastPart } from '../lib/images/download/last-part.ts'
 
 const nameLimit = 255
 
@@ -211,15 +213,6 @@ function nameOf(given: Options, place: string): string {
   throw new FleetsieError('E_OPTION', `fetch: ${JSON.stringify(place)} does not end in a file name`, {
     hint: 'give a `name`',
   })
-}
-
-function lastPart(url: string): string {
-  const part = URL.canParse(url) ? (new URL(url).pathname.split('/').at(-1) ?? '') : ''
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    return part
-  }
 }
 
 /** file.json is ours. */

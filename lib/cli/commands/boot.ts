@@ -1,7 +1,7 @@
 /** The verb that starts an image. */
 import type { Command } from 'commander'
 import type { Session } from '../session.ts'
-import { positive } from './verb.ts'
+import { append, positive } from './verb.ts'
 
 export function bootCommands(root: Command, session: Session): void {
   root
@@ -17,10 +17,6 @@ export function bootCommands(root: Command, session: Session): void {
     .action(async (image: string | undefined, options) =>
       (await import('../verbs/boot.ts')).boot(session, image, options),
     )
-}
-
-function append(text: string, before: string[]): string[] {
-  return [...before, text]
 }
 
 const bootHelp = `

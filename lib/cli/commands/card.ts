@@ -1,7 +1,7 @@
 /** The verbs that write cards and disks. */
 import type { Command } from 'commander'
 import type { Session } from '../session.ts'
-import { verb } from './verb.ts'
+import { append, verb } from './verb.ts'
 
 export function cardCommands(root: Command, session: Session): void {
   verb(
@@ -29,11 +29,6 @@ export function cardCommands(root: Command, session: Session): void {
   verb(root, 'devices', 'list the cards and disks that are here, and what is on them', 'devices').action(
     async (options) => (await import('../verbs/devices.ts')).devices(session, options),
   )
-}
-
-/** A value may hold a comma. */
-function append(text: string, before: string[] = []): string[] {
-  return [...before, text]
 }
 
 const updatesdHelp = `

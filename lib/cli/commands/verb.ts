@@ -33,3 +33,8 @@ export function age(text: string): number {
 export function collect(text: string, before: unknown): string[] {
   return [...(Array.isArray(before) ? before : []), ...text.split(',')]
 }
+
+/** An option that may be given several times; a value may hold a comma. */
+export function append(text: string, before: string[] = []): string[] {
+  return [...before, text]
+}

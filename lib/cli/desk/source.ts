@@ -1,9 +1,11 @@
 /** What `init` is given, a path or a URL, and what the image is called then. */
+
 import { basename, relative, resolve } from 'node:path'
 import { fetch } from '../../../stages/fetch.ts'
 import type { Derivation } from '../../engine/stage.ts'
 import type { Store } from '../../engine/store/store.ts'
 import { FleetsieError } from '../../errors.ts'
+import { lastPart } from '../../images/download/last-part.ts'
 import { expectImage } from './looks-like.ts'
 import type { ImageSource } from './record.ts'
 
@@ -60,13 +62,4 @@ export function imageNameOf(source: ImageSource): string {
   throw new FleetsieError('E_USAGE', `${JSON.stringify(last)} gives no name for an image`, {
     hint: 'call the file OSNAME.img.xz, of letters, digits and ._+- only',
   })
-}
-
-function lastPart(url: string): string {
-  const part = URL.canParse(url) ? (new URL(url).pathname.split('/').at(-1) ?? '') : ''
-  try {
-    return decodeURIComponent(part)
-  } catch {
-    return part
-  }
 }
