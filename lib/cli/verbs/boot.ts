@@ -7,7 +7,7 @@ import { FleetsieError } from '../../errors.ts'
 import { type BootDisk, withBootDisk } from '../../images/boot/disk.ts'
 import { type Forward, freeForward, parseForward } from '../../images/boot/forwards.ts'
 import { type Machine, qemuArguments, requireBootCode } from '../../images/boot/machine.ts'
-import { withDisk } from '../../images/disk-file.ts'
+import type { DiskImage } from '../../images/flash/types.ts'
 import { findImage, type ImagePlace, openImage } from '../card/image.ts'
 import type { Session } from '../session.ts'
 import { temporaryRun } from '../temporary-run.ts'
@@ -52,8 +52,9 @@ export async function boot(
         }),
     }
     try {
+      // Before it is unpacked.
+      requireBootCode(await firstSector(image, session.signal))
       await withBootDisk({ image, ...beside }, async (disk, kept) => {
-        await withDisk(disk, 'r', ({ read }) => requireBootCode(read))
         const forwards: Forward[] = []
         for (const forward of wantedForwards) forwards.push(await freeForward(forward, forwards))
         const { memory, cpus, emulate } = options
@@ -64,6 +65,14 @@ export async function boot(
       await image.close()
     }
   })
+}
+
+async function firstSector(image: DiskImage, signal: AbortSignal): Promise<Buffer> {
+  const sector = Buffer.alloc(512)
+  for await (const { at, bytes } of image.read([{ offset: 0, length: sector.length }], signal)) {
+    bytes.copy(sector, at)
+  }
+  return sector
 }
 
 /** The object of a target is another after each edit; its disk is to stay the same one. */

@@ -1,7 +1,6 @@
 /** The machine that an image is booted on: what it can start, and the arguments of qemu. */
 
 import { FleetsieError } from '../../errors.ts'
-import type { ReadAt } from '../../formats/random-access.ts'
 import type { Forward } from './forwards.ts'
 
 export interface Machine {
@@ -21,10 +20,9 @@ export interface Machine {
 
 const bootCodeSize = 440
 
-/** Fails with E_UNSUPPORTED for a disk from which a PC's BIOS cannot start. */
-export async function requireBootCode(read: ReadAt): Promise<void> {
-  const code = await read(0, bootCodeSize)
-  if (code.some((byte) => byte !== 0)) return
+/** Fails with E_UNSUPPORTED for a disk with a first sector from which a PC's BIOS cannot start. */
+export function requireBootCode(sector: Buffer): void {
+  if (sector.subarray(0, bootCodeSize).some((byte) => byte !== 0)) return
   throw new FleetsieError('E_UNSUPPORTED', 'the image has no boot code in its first sector', {
     hint: 'images that start by a BIOS can be booted here: those for EFI or a Raspberry Pi cannot',
   })
