@@ -1,8 +1,10 @@
 /** The target `debian`, built once for all test files of a run: its store is kept in FLEETSIE_TEST_SHARED, which npm test sets. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runner } from '../../lib/engine/process.ts'
+import { removeTree } from '../../lib/engine/store/remove.ts'
 import { refreshLock } from '../../lib/images/debian/refresh.ts'
 import { type Finished, type Scratch, scratchCheckout } from './scratch.ts'
 
@@ -28,17 +30,32 @@ export async function buildDebian(scratch: Scratch): Promise<string> {
   return image.path
 }
 
-/** The stock image that the target is made of. FLEETSIE_TEST_DEBIAN_STOCK (.img.xz) spares the build. */
+/**
+ * The stock image that the target is made of, as a copy that every user may read: the store is its owner's alone.
+ * FLEETSIE_TEST_DEBIAN_STOCK (.img.xz) spares the build.
+ */
 export async function debianStock(): Promise<{ file: string; remove(): Promise<void> }> {
   const given = process.env['FLEETSIE_TEST_DEBIAN_STOCK']
-  if (given) return { file: given, remove: async () => {} }
-  const scratch = await debianCheckout()
-  await buildDebian(scratch)
-  const objects = join(scratch.store, 'objects')
-  const names = readdirSync(objects).flatMap((start) =>
-    readdirSync(join(objects, start)).map((name) => join(start, name)),
-  )
-  const found = names.find((name) => name.endsWith('-debian'))
-  assert.ok(found, 'the store holds no debian.img.xz')
-  return { file: join(objects, found, 'debian.img.xz'), remove: () => scratch.remove() }
+  const scratch = given ? undefined : await debianCheckout()
+  try {
+    if (scratch) await buildDebian(scratch)
+    const folder = mkdtempSync(join(tmpdir(), 'fleetsie-stock-'))
+    chmodSync(folder, 0o755)
+    const file = join(folder, 'debian.img.xz')
+    copyFileSync(given ?? stockIn(scratch!.store), file)
+    chmodSync(file, 0o644)
+    return { file, remove: () => removeTree(folder) }
+  } finally {
+    await scratch?.remove()
+  }
+}
+
+/** The only file of the only object that the stage `debian` has made. */
+function stockIn(store: string): string {
+  const objects = join(store, 'objects')
+  const found = readdirSync(objects, { recursive: true })
+    .map(String)
+    .filter((name) => name.endsWith('-debian/out/debian.img.xz'))
+  assert.equal(found.length, 1, `the store holds ${found.length} of debian.img.xz`)
+  return join(objects, found[0]!)
 }
