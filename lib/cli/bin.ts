@@ -4,18 +4,26 @@
  * arguments. Loads as little as it can before that: most calls have nothing to do.
  */
 import { existsSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 /** Verbs that look at no pipeline. Those of the desk work in the folder where the user is. */
 const desk = ['init', 'mount', 'unmount', 'install', 'save', 'status']
+const fleet = ['srv', 'gen', 'ports', 'ssh', 'revoke', 'rotate']
 const others = ['doctor', 'gc', 'keys', 'store', 'verify', 'help', '--help', '-h', '--version', '-V']
-const alone = new Set([...desk, ...others])
+const alone = new Set([...desk, ...fleet, ...others])
 
 /** Verbs whose arguments name files from where the user is. */
 const staying = new Set(['updatesd', 'diff', 'graph', 'boot'])
 
-const args = process.argv.slice(2)
+/** Documented commands that are one verb each, by the name under which this file is called. */
+const commands = new Map([
+  ['fleetsie_gen', 'gen'],
+  ['fleetsie_srv', 'srv'],
+])
+
+const verb = commands.get(basename(process.argv[1]!))
+const args = [...(verb ? [verb] : []), ...process.argv.slice(2)]
 const script = findPipeline(process.cwd())
 if (script === undefined || args.length === 0 || alone.has(args[0]!)) {
   const { main } = await import('./main.ts')
