@@ -1,5 +1,5 @@
 /** A card in words: what it is, and what is on it now. */
-import type { CardInfo } from '../../images/cards/types.ts'
+import type { CardInfo } from '../../images/devices/types.ts'
 import type { Filesystem } from '../../images/superblocks/filesystem.ts'
 import { formatBytes } from '../format.ts'
 

@@ -1,11 +1,11 @@
 /** What is on a card now: its partitions, or the filesystem that it is. */
 import { type FileHandle, open } from 'node:fs/promises'
 import type { ReadAt } from '../../formats/random-access.ts'
+import type { CardPartition } from '../devices/types.ts'
 import { windowOf } from '../disk-file.ts'
 import { identifyFilesystem } from '../filesystems.ts'
 import { readPartitions } from '../partitions.ts'
 import type { Filesystem } from '../superblocks/filesystem.ts'
-import type { CardPartition } from './types.ts'
 
 export interface Contents {
   partitions: Omit<CardPartition, 'name'>[]

@@ -1,9 +1,9 @@
 /** Whether devices that are named together are different ones. */
 import { FleetsieError } from '../../errors.ts'
-import { type CardHost, thisMachine } from './host.ts'
+import { type CardHost, thisMachine } from '../devices/host.ts'
+import { attribute, blockDevice } from '../devices/sysfs.ts'
+import type { CardInfo } from '../devices/types.ts'
 import { loopDevices } from './stack.ts'
-import { attribute, blockDevice } from './sysfs.ts'
-import type { CardInfo } from './types.ts'
 
 type Named = Pick<CardInfo, 'name' | 'kind' | 'id' | 'disk' | 'size'>
 

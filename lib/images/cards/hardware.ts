@@ -1,8 +1,8 @@
 /** What a disk is as a thing that people hold: who made it, its number, and how it is attached. */
 import { dirname, join } from 'node:path'
-import type { CardHost } from './host.ts'
-import { attribute, type BlockDevice } from './sysfs.ts'
-import type { CardInfo } from './types.ts'
+import type { CardHost } from '../devices/host.ts'
+import { attribute, type BlockDevice } from '../devices/sysfs.ts'
+import type { CardInfo } from '../devices/types.ts'
 
 type Hardware = Pick<CardInfo, 'transport' | 'vendor' | 'model' | 'serial' | 'serialIsUnique' | 'removable'>
 

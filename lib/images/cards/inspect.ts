@@ -3,13 +3,20 @@ import { constants } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
+import { type CardHost, thisMachine } from '../devices/host.ts'
+import { allMounts, fileId, swapDevices } from '../devices/mounts.ts'
+import {
+  attribute,
+  type BlockDevice,
+  blockDevice,
+  deviceId,
+  deviceSize,
+  partitionsOf,
+} from '../devices/sysfs.ts'
+import type { CardInfo, CardKind } from '../devices/types.ts'
 import { type Contents, contentsOf } from './contents.ts'
 import { hardwareOf } from './hardware.ts'
-import { type CardHost, thisMachine } from './host.ts'
-import { allMounts, fileId, swapDevices } from './mounts.ts'
 import { stackOn } from './stack.ts'
-import { attribute, type BlockDevice, blockDevice, deviceId, deviceSize, partitionsOf } from './sysfs.ts'
-import type { CardInfo, CardKind } from './types.ts'
 
 /** What a name is meant to be. */
 export type Role = 'disk' | 'partition'

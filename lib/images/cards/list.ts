@@ -1,11 +1,11 @@
 /** All disks of this machine, those first that an operator would write. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CardHost, thisMachine } from './host.ts'
+import { type CardHost, thisMachine } from '../devices/host.ts'
+import { namedDevice } from '../devices/sysfs.ts'
+import type { CardInfo } from '../devices/types.ts'
 import { inspectDevice, nowInUse } from './inspect.ts'
 import { type Refusal, refusals } from './refuse.ts'
-import { namedDevice } from './sysfs.ts'
-import type { CardInfo } from './types.ts'
 
 export interface ListedCard extends CardInfo {
   /** Why `updatesd --whole` refuses it; none for a candidate. */

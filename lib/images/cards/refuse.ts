@@ -1,7 +1,7 @@
 /** Why a device must not be written, seen from what is known of it. */
 import { FleetsieError } from '../../errors.ts'
+import type { CardInfo } from '../devices/types.ts'
 import type { Role } from './inspect.ts'
-import type { CardInfo } from './types.ts'
 
 export interface Refusal {
   reason: string

@@ -1,9 +1,16 @@
 /** What is stacked on a disk: its partitions, and LVM, dm-crypt, md, loop and btrfs above them. */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { CardHost } from './host.ts'
-import { fileId } from './mounts.ts'
-import { attribute, type BlockDevice, blockDevice, deviceId, namedDevice, partitionsOf } from './sysfs.ts'
+import type { CardHost } from '../devices/host.ts'
+import { fileId } from '../devices/mounts.ts'
+import {
+  attribute,
+  type BlockDevice,
+  blockDevice,
+  deviceId,
+  namedDevice,
+  partitionsOf,
+} from '../devices/sysfs.ts'
 
 interface Stack {
   /** Ids of the devices asked about and of all above them. */

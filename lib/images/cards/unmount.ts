@@ -1,7 +1,7 @@
 /** Takes away what is mounted of a card, when the user has said so. */
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
-import type { CardInfo } from './types.ts'
+import type { CardInfo } from '../devices/types.ts'
 
 /** Unmounts all of `card`, what was mounted last first. Fails with E_UNSAFE when something keeps it. */
 export async function unmountCard(card: CardInfo, run: Run): Promise<void> {

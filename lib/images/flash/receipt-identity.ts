@@ -1,10 +1,10 @@
 /** Which card it is, and whether this machine has written to it since a moment that is remembered. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CardHost, thisMachine } from '../cards/host.ts'
-import { fileId } from '../cards/mounts.ts'
-import { attribute, type BlockDevice, blockDevice, deviceSize } from '../cards/sysfs.ts'
-import type { CardInfo } from '../cards/types.ts'
+import { type CardHost, thisMachine } from '../devices/host.ts'
+import { fileId } from '../devices/mounts.ts'
+import { attribute, type BlockDevice, blockDevice, deviceSize } from '../devices/sysfs.ts'
+import type { CardInfo } from '../devices/types.ts'
 
 export interface CardIdentity {
   /** The card as far as its number tells, else the reader that it lies in. Its receipt is found by it. */

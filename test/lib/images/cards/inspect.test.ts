@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test'
 import { inspectCard } from '../../../../lib/images/cards/inspect.ts'
 import { listCards } from '../../../../lib/images/cards/list.ts'
 import { refusals, refuse } from '../../../../lib/images/cards/refuse.ts'
-import { deviceId } from '../../../../lib/images/cards/sysfs.ts'
+import { deviceId } from '../../../../lib/images/devices/sysfs.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'fleetsie-cards-'))
 after(() => rmSync(root, { recursive: true, force: true }))
