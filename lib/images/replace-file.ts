@@ -121,6 +121,7 @@ export async function makeFolder(path: string, mode: number, caller: Caller | un
 export async function sweepParts(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = partPattern.exec(name)?.[1]
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(folder, name), { force: true })
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(join(folder, name), { recursive: true, force: true })
   }
 }

@@ -1,0 +1,96 @@
+/** What this machine knows of each fleet: `fleets/FLEET@HOST/` in the caller's configuration, and who its last host was. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { FleetsieError } from '../../errors.ts'
+import { callerOf, configFolder } from '../../images/caller.ts'
+import { makeFolder, replaceWithBytes } from '../../images/replace-file.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** A fleet and the server that it is on, as the user names it: `HOST`, `HOST:PORT`, `[v6]:PORT`. */
+export interface FleetPlace {
+  fleet: string
+  host: string
+}
+
+const fleetPattern = /^[A-Za-z0-9_]{1,23}$/
+// No slash and no leading dot or dash: it becomes the name of a folder and an argument of ssh.
+const hostPattern = /^(?:[A-Za-z0-9_][A-Za-z0-9_.:%-]{0,252}|\[[0-9A-Fa-f:.%A-Za-z0-9]{2,64}\](?::\d{1,5})?)$/
+
+/** The folder of a fleet, made when it is not there: login CA, known hosts. Mode 0700. */
+export async function fleetFolder(env: Environment, { fleet, host }: FleetPlace): Promise<string> {
+  check({ fleet, host })
+  const folder = join(await fleetsFolder(env), `${fleet}@${host}`)
+  await makeFolder(folder, 0o700, callerOf(env))
+  return folder
+}
+
+/** Keeps `host` as the one that is meant when the fleet is named alone. */
+export async function rememberHost(env: Environment, place: FleetPlace): Promise<void> {
+  await fleetFolder(env, place)
+  if ((await lastHost(env, place.fleet)) === place.host) return
+  const path = hostFile(await fleetsFolder(env), place.fleet)
+  await replaceWithBytes(path, Buffer.from(`${place.host}\n`), { mode: 0o600, caller: callerOf(env) })
+}
+
+/** The host that was last used for a fleet, if any was. */
+export async function lastHost(env: Environment, fleet: string): Promise<string | undefined> {
+  if (!fleetPattern.test(fleet)) return undefined
+  const text = await readFile(hostFile(await fleetsFolder(env), fleet), 'utf8').catch(() => '')
+  const host = text.trim()
+  return hostPattern.test(host) ? host : undefined
+}
+
+/**
+ * Which fleet on which server `FLEET`, `FLEET@HOST` or `FLEET` and `--host HOST` mean. Fails with E_USAGE where no host
+ * is said and none is known.
+ */
+export async function findPlace(env: Environment, name: string, host?: string): Promise<FleetPlace> {
+  const at = name.indexOf('@')
+  const fleet = at < 0 ? name : name.slice(0, at)
+  const said = at < 0 ? host : name.slice(at + 1)
+  if (said !== undefined) return check({ fleet, host: said })
+  check({ fleet, host: 'localhost' })
+  const known = await lastHost(env, fleet)
+  if (known !== undefined) return { fleet, host: known }
+  throw new FleetsieError('E_USAGE', `on which server is the fleet ${fleet}? No host is known for it here`, {
+    hint: `${fleet}@HOST, or --host HOST; it is remembered`,
+  })
+}
+
+/** Every fleet that was used from here, with its last host, by name. */
+export async function knownFleets(env: Environment): Promise<FleetPlace[]> {
+  const names = await readdir(await fleetsFolder(env)).catch(() => [])
+  const found = await Promise.all(
+    names
+      .filter((name) => name.endsWith('.host'))
+      .map(async (name) => {
+        const fleet = name.slice(0, -'.host'.length)
+        const host = await lastHost(env, fleet)
+        return host === undefined ? [] : [{ fleet, host }]
+      }),
+  )
+  return found.flat().sort((a, b) => (a.fleet < b.fleet ? -1 : 1))
+}
+
+async function fleetsFolder(env: Environment): Promise<string> {
+  return join(await configFolder(env), 'fleets')
+}
+
+function hostFile(folder: string, fleet: string): string {
+  return join(folder, `${fleet}.host`)
+}
+
+function check(place: FleetPlace): FleetPlace {
+  if (!fleetPattern.test(place.fleet)) {
+    throw new FleetsieError('E_USAGE', `${JSON.stringify(place.fleet)} is no name of a fleet`, {
+      hint: 'a fleet is called by up to 23 letters, digits and underscores',
+    })
+  }
+  if (!hostPattern.test(place.host)) {
+    throw new FleetsieError('E_USAGE', `${JSON.stringify(place.host)} is no host`, {
+      hint: 'a name or an address, with a port if you like: server.example, 192.0.2.1:2222, [2001:db8::1]:22',
+    })
+  }
+  return place
+}
