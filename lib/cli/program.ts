@@ -5,6 +5,7 @@ import { bootCommands } from './commands/boot.ts'
 import { buildCommands } from './commands/build.ts'
 import { cardCommands } from './commands/card.ts'
 import { deskCommands } from './commands/desk.ts'
+import { fleetCommands } from './commands/fleet.ts'
 import { lookCommands } from './commands/look.ts'
 import { machineCommands } from './commands/machine.ts'
 import { storeCommands } from './commands/store.ts'
@@ -26,6 +27,7 @@ export function program(session: Session): Command {
   lookCommands(root, session)
   deskCommands(root, session)
   cardCommands(root, session)
+  fleetCommands(root, session)
   bootCommands(root, session)
   storeCommands(root, session)
   trustCommands(root, session)
