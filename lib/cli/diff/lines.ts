@@ -1,7 +1,8 @@
 /** A difference as lines for people and as facts for programs. */
+
+import { textDiff } from '../../formats/text-diff.ts'
 import type { Aspect } from '../../images/diff/compare.ts'
 import type { Fact, ImageChange, Volumes } from '../../images/diff/diff-images.ts'
-import { textDiff } from '../../images/diff/text-diff.ts'
 import type { FileState } from '../../images/diff/tree.ts'
 import { printable } from '../../images/printable.ts'
 import type { Volume } from '../../images/volume.ts'
