@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { Random } from '../../../helpers/random.ts'
 import { textDiff } from '../../../lib/formats/text-diff.ts'
+import { Random } from '../../helpers/random.ts'
 
 /** What patch makes of `before`, which is the judge: diff may choose other lines that are as few. */
 function patched(folder: string, before: string, lines: string[]): string {
