@@ -72,8 +72,86 @@ export const genReply = v.object({
 })
 export type GenReply = v.InferOutput<typeof genReply>
 
+export const listRequest = v.strictObject({
+  do: v.literal('list'),
+  /** All fleets of the server when not given. */
+  fleet: v.optional(fleetName),
+  /** Only this device. */
+  device: v.optional(deviceNumber),
+})
+export type ListRequest = v.InferOutput<typeof listRequest>
+
+const listedDevice = v.object({
+  fleet: v.string(),
+  id_in_fleet: deviceNumber,
+  hostname: v.string(),
+  state: v.picklist(['unclaimed', 'claimed', 'online', 'revoked']),
+  /** Null once it is revoked: then the port is another's. */
+  tunnel_port: v.nullable(v.number()),
+  hwid: v.nullable(v.string()),
+  /** The disk whose list had it last. */
+  lot: v.nullable(v.string()),
+  /** Unix seconds. */
+  generated: v.number(),
+  claimed: v.nullable(v.number()),
+  revoked: v.nullable(v.number()),
+  /** Where it claimed from. */
+  claimed_from: v.nullable(v.string()),
+  /** While it is connected: since when (unix seconds), from where, and as which user of its own. */
+  online: v.nullable(
+    v.object({ since: v.nullable(v.number()), from: v.nullable(v.string()), user: v.nullable(v.string()) }),
+  ),
+  /** When its tunnel was last seen to end; null when nothing is known. */
+  seen: v.nullable(v.number()),
+})
+export type ListedDevice = v.InferOutput<typeof listedDevice>
+
+export const listReply = v.object({
+  /** With the line by which operators log in to their devices. */
+  fleets: v.array(v.object({ fleet: v.string(), login_key: v.nullable(v.string()) })),
+  devices: v.array(listedDevice),
+})
+export type ListReply = v.InferOutput<typeof listReply>
+
+/** One device, one disk's lot, or without either the whole fleet. */
+export const revokeRequest = v.strictObject({
+  do: v.literal('revoke'),
+  fleet: fleetName,
+  device: v.optional(deviceNumber),
+  lot: v.optional(lotName),
+})
+export type RevokeRequest = v.InferOutput<typeof revokeRequest>
+
+export const revokeReply = v.object({
+  /** What was revoked now: host names of devices, and names of lots. */
+  devices: v.array(v.string()),
+  lots: v.array(v.string()),
+  /** How many of them had been revoked before. */
+  already: v.number(),
+  /** What the manager should know, one sentence each. */
+  warnings: v.array(v.string()),
+})
+export type RevokeReply = v.InferOutput<typeof revokeReply>
+
+/** A new key of a claimed device: accepted beside the old one, then alone; or forgotten. */
+export const rotateRequest = v.strictObject({
+  do: v.literal('rotate'),
+  fleet: fleetName,
+  device: deviceNumber,
+  step: v.picklist(['add', 'finish', 'cancel']),
+  key: publicKey,
+})
+export type RotateRequest = v.InferOutput<typeof rotateRequest>
+
+export const rotateReply = v.object({
+  hostname: v.string(),
+  /** How many keys of the device are accepted now. */
+  keys: v.number(),
+})
+export type RotateReply = v.InferOutput<typeof rotateReply>
+
 /** Everything that fleetsie_gen_srv can be asked. */
-export const anyRequest = v.variant('do', [genRequest])
+export const anyRequest = v.variant('do', [genRequest, listRequest, revokeRequest, rotateRequest])
 export type AnyRequest = v.InferOutput<typeof anyRequest>
 
 /** Instead of an answer; the exit code is that of the error code. */
