@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import { callerOf, configFolder } from '../../images/caller.ts'
 import { makeFolder, replaceWithBytes } from '../../images/replace-file.ts'
+import { checkFleet, fleetPattern, parseFleetHost } from '../names.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -12,10 +13,6 @@ export interface FleetPlace {
   fleet: string
   host: string
 }
-
-const fleetPattern = /^[A-Za-z0-9_]{1,23}$/
-// No slash and no leading dot or dash: it becomes the name of a folder and an argument of ssh.
-const hostPattern = /^(?:[A-Za-z0-9_][A-Za-z0-9_.:%-]{0,252}|\[[0-9A-Fa-f:.%A-Za-z0-9]{2,64}\](?::\d{1,5})?)$/
 
 /** The folder of a fleet, made when it is not there: login CA, known hosts. Mode 0700. */
 export async function fleetFolder(env: Environment, { fleet, host }: FleetPlace): Promise<string> {
@@ -34,25 +31,22 @@ export async function rememberHost(env: Environment, place: FleetPlace): Promise
 }
 
 /** The host that was last used for a fleet, if any was. */
-export async function lastHost(env: Environment, fleet: string): Promise<string | undefined> {
-  if (!fleetPattern.test(fleet)) return undefined
+async function lastHost(env: Environment, fleet: string): Promise<string | undefined> {
   const text = await readFile(hostFile(await fleetsFolder(env), fleet), 'utf8').catch(() => '')
-  const host = text.trim()
-  return hostPattern.test(host) ? host : undefined
+  return text.trim() || undefined
 }
 
 /**
  * Which fleet on which server `FLEET`, `FLEET@HOST` or `FLEET` and `--host HOST` mean. Fails with E_USAGE where no host
- * is said and none is known.
+ * is said and none is known, E_INPUT for names that cannot be.
  */
 export async function findPlace(env: Environment, name: string, host?: string): Promise<FleetPlace> {
   const at = name.indexOf('@')
   const fleet = at < 0 ? name : name.slice(0, at)
   const said = at < 0 ? host : name.slice(at + 1)
   if (said !== undefined) return check({ fleet, host: said })
-  check({ fleet, host: 'localhost' })
-  const known = await lastHost(env, fleet)
-  if (known !== undefined) return { fleet, host: known }
+  const known = await lastHost(env, checkFleet(fleet))
+  if (known !== undefined) return check({ fleet, host: known })
   throw new FleetsieError('E_USAGE', `on which server is the fleet ${fleet}? No host is known for it here`, {
     hint: `${fleet}@HOST, or --host HOST; it is remembered`,
   })
@@ -66,6 +60,7 @@ export async function knownFleets(env: Environment): Promise<FleetPlace[]> {
       .filter((name) => name.endsWith('.host'))
       .map(async (name) => {
         const fleet = name.slice(0, -'.host'.length)
+        if (!fleetPattern.test(fleet)) return []
         const host = await lastHost(env, fleet)
         return host === undefined ? [] : [{ fleet, host }]
       }),
@@ -81,16 +76,8 @@ function hostFile(folder: string, fleet: string): string {
   return join(folder, `${fleet}.host`)
 }
 
-function check(place: FleetPlace): FleetPlace {
-  if (!fleetPattern.test(place.fleet)) {
-    throw new FleetsieError('E_USAGE', `${JSON.stringify(place.fleet)} is no name of a fleet`, {
-      hint: 'a fleet is called by up to 23 letters, digits and underscores',
-    })
-  }
-  if (!hostPattern.test(place.host)) {
-    throw new FleetsieError('E_USAGE', `${JSON.stringify(place.host)} is no host`, {
-      hint: 'a name or an address, with a port if you like: server.example, 192.0.2.1:2222, [2001:db8::1]:22',
-    })
-  }
-  return place
+/** What becomes a folder's name and an argument of ssh. */
+function check({ fleet, host }: FleetPlace): FleetPlace {
+  parseFleetHost(host)
+  return { fleet: checkFleet(fleet), host }
 }

@@ -85,7 +85,7 @@ describe('the place of a fleet', () => {
 
   for (const bad of ['', 'a-b', 'a'.repeat(24), '../x', 'a@', 'a@../../etc', 'a@-oProxyCommand=x', 'a@b/c']) {
     test(`is refused for ${JSON.stringify(bad)}`, async () => {
-      await assert.rejects(findPlace(env, bad), { code: 'E_USAGE' })
+      await assert.rejects(findPlace(env, bad), { code: 'E_INPUT' })
     })
   }
 })
