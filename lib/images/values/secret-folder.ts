@@ -52,7 +52,7 @@ async function sweep(place: string): Promise<void> {
 }
 
 /** When a process began, in ticks since the machine did; '0' when there is none. proc(5): field 22, after the name. */
-function startOf(pid: number): string {
+export function startOf(pid: number): string {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
     return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '0'
