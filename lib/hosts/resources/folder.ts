@@ -1,0 +1,37 @@
+/** A folder with its owner and mode; what is in it is left alone. */
+import { ownerDifference } from './file.ts'
+import type { Resource } from './resource.ts'
+
+const check = `if [ -d "$1" ] && [ ! -L "$1" ]; then
+	fact type folder
+	fact owner "$(stat -c %U:%G -- "$1")"
+	fact mode "$(stat -c %a -- "$1")"
+elif [ -e "$1" ] || [ -L "$1" ]; then
+	fact type other
+fi`
+
+const make = `set -eu
+umask 022
+if [ -L "$1" ]; then
+	echo "$1 is a link" >&2
+	exit 1
+fi
+mkdir -p -- "$1"
+chown -h -- "$2" "$1"
+chmod -- "$3" "$1"`
+
+export function folder(path: string, options: { owner?: string; mode: string }): Resource {
+  const { owner = 'root:root', mode } = options
+  return {
+    name: `folder ${path}`,
+    check: { text: check, args: [path] },
+    diff: (facts) => {
+      if (!facts.has('type')) return { because: 'it is missing' }
+      if (facts.get('type') === 'other') return { because: 'it is no folder' }
+      return ownerDifference(facts, { owner, mode })
+    },
+    apply: async (place) => {
+      await place.asRoot({ text: make, args: [path, owner, mode] })
+    },
+  }
+}

@@ -1,0 +1,15 @@
+/** A group of the machine. */
+import type { Resource } from './resource.ts'
+
+const check = `getent group "$1" >/dev/null && fact there yes`
+
+export function group(name: string): Resource {
+  return {
+    name: `group ${name}`,
+    check: { text: check, args: [name] },
+    diff: (facts) => (facts.has('there') ? undefined : { because: 'there is none' }),
+    apply: async (place) => {
+      await place.asRoot({ text: 'groupadd --system -- "$1"', args: [name] })
+    },
+  }
+}
