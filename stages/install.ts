@@ -2,7 +2,15 @@
 import * as v from 'valibot'
 import { input, type Source, stage } from '../lib/engine/stage.ts'
 import { osTypes, recipes } from '../lib/images/os/recipes.ts'
-import { program, unit, unitFile, unitFolder, unitModes, wantsFolder } from '../lib/images/os/units.ts'
+import {
+  deviceFiles,
+  partsFolder,
+  program,
+  unit,
+  unitFile,
+  unitFolder,
+  wantsFolder,
+} from '../lib/images/os/units.ts'
 
 const listed = osTypes.map((os) => `'${os}'`).join(', ')
 
@@ -24,10 +32,11 @@ export const install = stage({
   module: import.meta.url,
   summary: 'Adds fleetsie_provision and its enabled service to an image.',
   description: `
-Makes a layer set for the root partition: \`/usr/bin/${program}\`, \`/${unitFolder}/${unit}\` with a drop-in that says
-when this system is stable, and the link in \`/${wantsFolder}\` that enables it. Once the system is stable, the service
-looks for a disk with a top-level folder \`fleetsie\`, runs its \`setup\` from there as root, and disables itself when that
-has succeeded; else the next boot tries again.
+Makes a layer set for the root partition: \`/usr/bin/${program}\` with its parts in \`/${partsFolder}\`,
+\`/${unitFolder}/${unit}\` with a drop-in that says when this system is stable, the link in \`/${wantsFolder}\` that
+enables it, and the links \`fleetsie\` and \`fleetsie.service\`. Once the system is stable, the service looks for a disk with
+a top-level folder \`fleetsie\`, claims a place in the fleet that its \`fleet.txt\` names (docs/provisioning.md), runs its
+\`setup\` from there as root, and disables itself when all has succeeded; else the next boot tries again.
 
 The root partition is found by its \`/etc/os-release\` (Raspberry Pi OS by \`/etc/rpi-issue\` as well). An image that holds
 another system than \`os\` says is refused.
@@ -40,7 +49,7 @@ Limits: the root filesystem has to be ext2, ext3 or ext4, and systemd has to run
   options,
   async sources(_options, host) {
     return Promise.all(
-      [...unitModes].map(async ([name, mode]): Promise<Source> => {
+      deviceFiles.map(async ({ from: name, mode }): Promise<Source> => {
         const from = unitFile(name)
         return { path: `units/${name}`, type: 'file', mode, sha256: await host.sha256(from), from }
       }),

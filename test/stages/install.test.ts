@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createReadStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -103,13 +111,22 @@ describe('install', () => {
     const shape = [...members].map(
       ([path, { type, mode, uid }]) => `${type} ${mode?.toString(8)} ${uid} ${path}`,
     )
+    const parts = readdirSync(join(units, 'provision'))
     assert.deepEqual(shape, [
       `symlink 777 0 etc/systemd/system/multi-user.target.wants/${unit}`,
+      'symlink 777 0 usr/bin/fleetsie',
       'file 755 0 usr/bin/fleetsie_provision',
+      'directory 755 0 usr/lib/fleetsie',
+      ...[...parts, 'ssh-tunnel.service', 'ssh_tunnel.sh']
+        .sort()
+        .map((name) => `file ${name === 'ssh_tunnel.sh' ? 755 : 644} 0 usr/lib/fleetsie/${name}`),
       `file 644 0 usr/lib/systemd/system/${unit}`,
       `directory 755 0 usr/lib/systemd/system/${unit}.d`,
       `file 644 0 usr/lib/systemd/system/${unit}.d/stable.conf`,
+      'symlink 777 0 usr/lib/systemd/system/fleetsie.service',
     ])
+    assert.equal(members.get('usr/bin/fleetsie')?.target, 'fleetsie_provision')
+    assert.equal(members.get('usr/lib/systemd/system/fleetsie.service')?.target, unit)
     const link = members.get(`etc/systemd/system/multi-user.target.wants/${unit}`)
     assert.equal(link?.target, `/usr/lib/systemd/system/${unit}`)
     assert.equal(

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 
 const script = join(import.meta.dirname, '../../units/fleetsie_provision')
+const parts = join(import.meta.dirname, '../../units/provision')
 const fakes = join(import.meta.dirname, 'fake-system.sh')
 
 interface Disk {
@@ -60,7 +61,7 @@ const cases: Case[] = [
     title: 'runs setup from its folder, disables the unit and unmounts',
     disks: withStick({ 'fleetsie/setup': good }),
     status: 0,
-    said: /runs fleetsie\/setup of \/dev\/fake-sda1\n.*setup has succeeded/s,
+    said: /runs fleetsie\/setup of \/dev\/fake-sda1\n.*everything has succeeded/s,
     result: /^\.\/setup in fleetsie\n$/,
     calls: (calls) =>
       assert.deepEqual(
@@ -84,7 +85,7 @@ const cases: Case[] = [
     title: 'without a disk it gives up after a minute with 75 and leaves the unit enabled',
     disks: root,
     status: 75,
-    said: /no disk with fleetsie\/setup within 60 seconds.*stays enabled/,
+    said: /no disk with fleetsie\/setup or fleetsie\/fleet.txt within 60 seconds.*stays enabled/,
     calls: (calls) => assert.deepEqual([...new Set(calls), calls.length], ['sleep', 60]),
   },
   {
@@ -107,7 +108,7 @@ const cases: Case[] = [
       'disks/next/setup': good,
     },
     status: 0,
-    said: /setup has succeeded/,
+    said: /everything has succeeded/,
     result: /in fleetsie/,
   },
   {
@@ -121,7 +122,7 @@ const cases: Case[] = [
     title: 'uses a disk where it is already mounted and leaves it so',
     disks: withStick({ 'fleetsie/setup': good }, { mounted: true }),
     status: 0,
-    said: /setup has succeeded/,
+    said: /everything has succeeded/,
     result: /in fleetsie/,
     calls: (calls) => assert.deepEqual(calls, ['systemctl disable fleetsie-provision.service']),
   },
@@ -146,7 +147,7 @@ const cases: Case[] = [
       'fake-sdb1': stick({ 'fleetsie/setup': good }),
     },
     status: 0,
-    said: /fake-sda1 has a folder fleetsie, but no setup in it\n.*setup of \/dev\/fake-sdb1/s,
+    said: /fake-sda1 has a folder fleetsie, but neither setup nor fleet.txt in it\n.*setup of \/dev\/fake-sdb1/s,
     result: /in fleetsie/,
   },
   {
@@ -270,12 +271,16 @@ for (const shell of [['dash'], ['busybox', 'sh']]) {
           prepare(fake, test)
           const run = join(fake, 'run')
           const result = join(fake, 'result')
-          const args = [...shell.slice(1), '-c', '. "$1"\n. "$2"', 'sh', fakes, script]
+          // The parts are where they are in the checkout.
+          const text = readFileSync(script, 'utf8').replace(/^parts=.*$/m, `parts='${parts}'`)
+          writeFileSync(join(fake, 'program'), text)
+          const args = [...shell.slice(1), '-c', '. "$1"\n. "$2"', 'sh', fakes, join(fake, 'program')]
           const ended = spawnSync(shell[0] ?? '', args, {
             encoding: 'utf8',
             timeout: 20_000,
             env: {
-              ...{ PATH: process.env['PATH'], FAKE: fake, RUNTIME_DIRECTORY: run, RESULT: result },
+              ...{ PATH: process.env['PATH'], FAKE: fake, RESULT: result },
+              ...{ RUNTIME_DIRECTORY: run, STATE_DIRECTORY: join(fake, 'state') },
               ...test.environment,
             },
           })
@@ -298,7 +303,10 @@ for (const shell of [['dash'], ['busybox', 'sh']]) {
 
 describe('what devices run', () => {
   it('fleetsie_provision has no findings of shellcheck', { skip: missing('shellcheck') }, () => {
-    const { stdout, status } = spawnSync('shellcheck', ['--shell=sh', script], { encoding: 'utf8' })
+    const { stdout, status } = spawnSync('shellcheck', ['--shell=sh', '--external-sources', script], {
+      cwd: join(import.meta.dirname, '../..'),
+      encoding: 'utf8',
+    })
     assert.equal(status, 0, stdout)
   })
 

@@ -1,10 +1,10 @@
 /** What the stage `install` does: checks which system an image holds, and makes the layer that provisions it. */
 import { createReadStream, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { BuildContext, Input } from '../../engine/stage.ts'
 import { FleetsieError } from '../../errors.ts'
-import { compareEntries, type LayerEntry, type LayerInput } from '../../formats/layer.ts'
+import { compareEntries, type LayerInput } from '../../formats/layer.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { diskName } from '../image.ts'
 import { readPartitionTable } from '../partitions.ts'
@@ -13,7 +13,7 @@ import { writeLayerFile } from '../write-layer-file.ts'
 import { findRoot } from './find-root.ts'
 import { hasSystemd } from './identity.ts'
 import { type OsType, recipes } from './recipes.ts'
-import { program, unit, unitFile, unitFolder, unitModes, wantsFolder } from './units.ts'
+import { deviceFiles, deviceLinks, unit, unitFile, unitFolder } from './units.ts'
 import { isFolder } from './volume-file.ts'
 
 interface InstallOptions {
@@ -40,7 +40,8 @@ export async function writeInstallLayer(
         hint: 'fleetsie_provision is started by systemd; an image with it is needed',
       })
     }
-    return [...parents(unitFolder), ...parents(wantsFolder)].filter((folder) => !isFolder(volume, folder))
+    const folders = new Set([...deviceFiles, ...deviceLinks].flatMap(({ path }) => parents(dirname(path))))
+    return [...folders].filter((folder) => !isFolder(volume, folder))
   })
   const files = new Map(
     context.sources.flatMap((source) => (source.type === 'file' ? [[source.path, source.from]] : [])),
@@ -58,25 +59,19 @@ function layerOf(missing: readonly string[], dropIn: string, from: (name: string
     entry: { ...said, type: 'file', path, mode: 0o644, size: Buffer.byteLength(content) },
     content: Readable.from([Buffer.from(content)]),
   })
-  const link: LayerEntry = {
-    ...said,
-    type: 'symlink',
-    path: `${wantsFolder}/${unit}`,
-    mode: 0o777,
-    target: `/${unitFolder}/${unit}`,
-  }
   return [
     ...[...missing, `${unitFolder}/${unit}.d`].map(folder),
     text(`${unitFolder}/${unit}.d/stable.conf`, dropIn),
-    ...[...unitModes].map(([name, mode]) => {
-      const path = name === program ? `usr/bin/${name}` : `${unitFolder}/${name}`
+    ...deviceFiles.map(({ from: name, path, mode }) => {
       const file = from(name)
       return {
         entry: { ...said, type: 'file' as const, path, mode, size: statSync(file).size },
         content: createReadStream(file),
       }
     }),
-    { entry: link },
+    ...deviceLinks.map(({ path, target }) => ({
+      entry: { ...said, type: 'symlink' as const, path, mode: 0o777, target },
+    })),
   ]
 }
 
