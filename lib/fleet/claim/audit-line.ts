@@ -1,0 +1,13 @@
+/** What the server's log says of a claim. Neither OTPs nor keys are in it. */
+import type { Caller, Outcome } from './claim.ts'
+
+/** One line of printable characters. */
+export function auditLine({ answer, claimed }: Outcome, caller: Caller, hwid: string | undefined): string {
+  const who = `fleet=${caller.fleet} lot=${caller.lot ?? '-'} hwid=${hwid ?? '-'} ip=${caller.ip ?? '-'}`
+  const rest = (): string => {
+    if (claimed) return ` ${claimed.hostname}${claimed.fresh ? '' : ' again'}`
+    if (answer.kind === 'Try') return ` ${answer.id}`
+    return answer.kind === 'Error' ? ` ${answer.message}` : ''
+  }
+  return `${who} answer=${answer.kind}${rest()}`.replace(/[^ -~]/g, '?')
+}

@@ -1,0 +1,109 @@
+/**
+ * One claim from its first byte to its last: reads the request, decides, lets the key in, answers. Whatever dies
+ * in between, the device asks again, and what is missing is made up for.
+ */
+import type { Readable, Writable } from 'node:stream'
+import { FleetsieError } from '../../errors.ts'
+import { ensureDeviceLine } from '../authorized-keys.ts'
+import { FleetDatabase } from '../registry/database.ts'
+import { registryVersion } from '../registry/schema.ts'
+import { answerText, later } from './answer.ts'
+import { auditLine } from './audit-line.ts'
+import { type Caller, decideClaim, type Outcome, stillHas } from './claim.ts'
+import { readRequest } from './read-request.ts'
+import type { ClaimRequest } from './request.ts'
+
+export interface ClaimPlaces {
+  /** fleet.sqlite */
+  fleet: string
+  /** provisioning.sqlite */
+  provisioning: string
+  authorizedKeys: string
+}
+
+/** For how long another process may hold provisioning.sqlite; ms. */
+const provisioningBusy = 5_000
+
+/** Answers one claim on `output`; never fails. Answers the line for the audit. */
+export async function serveClaim(
+  input: Readable,
+  output: Writable,
+  caller: Caller,
+  places: ClaimPlaces,
+): Promise<string> {
+  const request = await readRequest(input)
+  const outcome = 'error' in request ? refused(request.error) : answerTo(request, caller, places)
+  await write(output, answerText(outcome.answer))
+  // After the answer: no device waits for it, and the next `gen` makes up for what is lost here.
+  if (outcome.claimed?.fresh) forgetOtp(places.provisioning, outcome.claimed.idInFleet)
+  return auditLine(outcome, caller, 'hwid' in request ? request.hwid : undefined)
+}
+
+function refused(message: string): Outcome {
+  return { answer: { kind: 'Error', message } }
+}
+
+function answerTo(request: ClaimRequest, caller: Caller, places: ClaimPlaces): Outcome {
+  try {
+    const db = openFleet(places.fleet)
+    try {
+      const outcome = decideClaim(db, request, caller)
+      return outcome.claimed ? letIn(db, outcome, caller.fleet, places.authorizedKeys) : outcome
+    } finally {
+      db.close()
+    }
+  } catch (error) {
+    // What exactly, is nothing for a device to know.
+    const why = error instanceof FleetsieError ? error.code : (error as NodeJS.ErrnoException).code
+    return refused(`${later}the server could not take this claim (${why ?? 'E_BUG'})`)
+  }
+}
+
+function openFleet(file: string): FleetDatabase {
+  const db = new FleetDatabase(file)
+  try {
+    // An Ok that a power cut takes back would be a device that nobody knows.
+    db.pragma('synchronous = FULL')
+    db.pragma('secure_delete = ON')
+    db.pragma('trusted_schema = OFF')
+    // To bring it up to date is the business of `gen`, which knows what to do with clear OTPs.
+    if (db.pragma('user_version') !== registryVersion)
+      throw new FleetsieError('E_UNSUPPORTED', 'the database is of another version', { file })
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/** Puts the key into authorized_keys, unless the device was revoked between the commit and now. */
+function letIn(db: FleetDatabase, outcome: Outcome, fleet: string, authorizedKeys: string): Outcome {
+  const claimed = outcome.claimed!
+  // Whoever replaces the file holds this lock.
+  return db.transaction(() => {
+    if (!stillHas(db, claimed)) return { answer: { kind: 'Bad' } }
+    const { hostname, port, key, fresh } = claimed
+    ensureDeviceLine(authorizedKeys, { fleet, hostname, port, key }, fresh)
+    return outcome
+  })
+}
+
+function forgetOtp(provisioning: string, idInFleet: number): void {
+  try {
+    const db = new FleetDatabase(provisioning)
+    db.pragma(`busy_timeout = ${provisioningBusy}`)
+    db.pragma('secure_delete = ON')
+    db.run('DELETE FROM devices WHERE id_in_fleet = ?', idInFleet)
+    db.close()
+  } catch {
+    // The claim stands without it.
+  }
+}
+
+function write(output: Writable, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    // Nobody there to hear it: the device will ask again.
+    output.once('error', () => resolve())
+    output.write(text, () => resolve())
+  })
+}
