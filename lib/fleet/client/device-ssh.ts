@@ -51,6 +51,18 @@ export function sshArguments(place: FleetPlace, login: OperatorLogin, device: Re
   return [...settings.flatMap(([name, value]) => ['-o', `${name}=${value}`]), device.hostname]
 }
 
+/** The same by a port of this machine that leads to the device; nobody is asked, and nothing is remembered. */
+export function batchArguments(
+  place: FleetPlace,
+  login: OperatorLogin,
+  device: Reached,
+  localPort: number,
+): string[] {
+  // The first of two counts.
+  const first = ['HostName=127.0.0.1', `Port=${localPort}`, 'ProxyJump=none', 'BatchMode=yes', 'ConnectTimeout=15']
+  return [...first.flatMap((setting) => ['-o', setting]), '-T', ...sshArguments(place, login, device)]
+}
+
 /** Blocks for ~/.ssh/config, so that ssh, scp, rsync and ansible know every device by its name. */
 export function sshConfig(place: FleetPlace, login: OperatorLogin, devices: readonly Reached[]): string {
   return [

@@ -73,7 +73,7 @@ async function take(
   for (const { hostname, port } of wanted.values()) {
     const before = entries.get(hostname)
     if (before?.forwarded) continue
-    const forwarded = await forwardPort(port, open).catch((error: NodeJS.ErrnoException) => {
+    const forwarded = await forwardPort(port, () => open(port)).catch((error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'another program has this port' : error.message
       if (!before) tell({ what: 'busy', hostname, port, reason })
     })

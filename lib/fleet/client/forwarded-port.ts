@@ -1,29 +1,29 @@
-/** A port of this machine that leads to the same port of a server. */
-import { createServer, type Server, type Socket } from 'node:net'
+/** A port of this machine that leads to one of another. */
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 export interface ForwardedPort {
+  port: number
   /** Ends what is connected as well. */
   close(): Promise<void>
 }
 
 /**
- * Listens on 127.0.0.1. Each connection gets a stream of its own from `open`. Fails as `listen` does: EADDRINUSE.
+ * Listens on 127.0.0.1, on any port for 0. Each connection gets a stream of its own from `open`. Fails as `listen` does:
+ * EADDRINUSE.
  */
-export async function forwardPort(
-  port: number,
-  open: (port: number) => Promise<Duplex>,
-): Promise<ForwardedPort> {
+export async function forwardPort(port: number, open: () => Promise<Duplex>): Promise<ForwardedPort> {
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     // One that breaks off concerns nobody but who opened it.
-    join(socket, port, open).catch(() => socket.destroy())
+    join(socket, open).catch(() => socket.destroy())
   })
   await listening(server, port)
   return {
+    port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -32,9 +32,9 @@ export async function forwardPort(
   }
 }
 
-async function join(socket: Socket, port: number, open: (port: number) => Promise<Duplex>): Promise<void> {
+async function join(socket: Socket, open: () => Promise<Duplex>): Promise<void> {
   socket.on('error', () => {})
-  const far = await open(port)
+  const far = await open()
   if (socket.destroyed) {
     far.destroy()
     return

@@ -97,10 +97,10 @@ const listedDevice = v.object({
   revoked: v.nullable(v.number()),
   /** Where it claimed from. */
   claimed_from: v.nullable(v.string()),
-  /** While it is connected: since when (unix seconds), from where, and as which user of its own. */
-  online: v.nullable(
-    v.object({ since: v.nullable(v.number()), from: v.nullable(v.string()), user: v.nullable(v.string()) }),
-  ),
+  /** While it is connected: since when (unix seconds) and from where. */
+  online: v.nullable(v.object({ since: v.nullable(v.number()), from: v.nullable(v.string()) })),
+  /** Which account of its own operators log in to, as it said when it was last connected. */
+  user: v.nullable(v.pipe(v.string(), v.regex(/^[a-z_][a-z0-9_-]{0,31}$/))),
   /** When its tunnel was last seen to end; null when nothing is known. */
   seen: v.nullable(v.number()),
 })
