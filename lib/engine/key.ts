@@ -9,7 +9,7 @@ import { canonicalJson, sha256Hex } from './canonical.ts'
 import { codeDigests } from './code-digest.ts'
 import { inputsOf, visit } from './graph.ts'
 import type { Manifest } from './manifest.ts'
-import { Derivation, type Digest, type Key, type Source, type SourceHost } from './stage.ts'
+import { Derivation, type Digest, type Key, modulesOf, type Source, type SourceHost } from './stage.ts'
 import { toolIdentity } from './tools.ts'
 
 /** Raised when the meaning of a field changes: every key made before is then unknown. */
@@ -38,7 +38,7 @@ export async function collectFacts(derivation: Derivation, host: FactsHost): Pro
 
   if (host.epoch !== undefined) manifest['SOURCE_DATE_EPOCH'] = String(host.epoch)
   manifest['platform'] = `${process.platform}-${process.arch}`
-  Object.assign(manifest, codeDigests(stage.module, host.cwd))
+  for (const module of modulesOf(stage)) Object.assign(manifest, codeDigests(module, host.cwd))
   visit(options, '', (path, value) => {
     if (value instanceof Derivation || value === undefined) return
     manifest[`option.${path}`] = optionText(stage.name, path, value)

@@ -14,7 +14,14 @@ import { type Kept, keptInStore, nothingKept } from './kept.ts'
 import type { Manifest } from './manifest.ts'
 import type { Node } from './nodes.ts'
 import { runner } from './process.ts'
-import type { BuildContext, Derivation, FileDigest, Key, Source } from './stage.ts'
+import {
+  type BuildContext,
+  type Derivation,
+  type FileDigest,
+  type Key,
+  modulesOf,
+  type Source,
+} from './stage.ts'
 import { hashLike } from './store/hash.ts'
 import type { StoredObject, Workspace } from './store/types.ts'
 
@@ -34,7 +41,9 @@ export async function runStage(options: BuildOptions, node: Node, work: Work): P
       ? await keptInStore(options, node, work.manifest)
       : nothingKept(workspace.folder)
     const declared = await execute(options, node, work, workspace, kept)
-    const edited = editedSince(work.manifest, node.derivation.stage.module, options.cwd)
+    const edited = modulesOf(node.derivation.stage)
+      .map((module) => editedSince(work.manifest, module, options.cwd))
+      .find((file) => file !== undefined)
     // It may have been loaded before or after: nobody knows whose result this is.
     if (edited !== undefined) {
       throw new FleetsieError('E_INPUT', `the code of ${node.name} was edited while it ran`, {

@@ -103,6 +103,8 @@ interface CommonStage<S extends OptionsSchema> {
   name: string
   /** import.meta.url of the stage's file: its source and what that imports are part of the key. */
   module: string
+  /** URLs of more modules, programs that it packs into its output for instance: they count as `module` does. */
+  bundled?: readonly string[]
   /** One line. */
   summary: string
   /** Markdown: what it does, from what to what, its limits. */
@@ -145,6 +147,11 @@ export interface DeployStage<S extends OptionsSchema = OptionsSchema> extends Co
 export type OptionsSchema = v.GenericSchema<Record<string, unknown>, Record<string, unknown>>
 // biome-ignore lint/suspicious/noExplicitAny: a stage of any options; its own functions take just their own.
 export type Stage = BuildStage<any> | DeployStage<any>
+
+/** Every module whose code, with what that imports, makes a stage's output. */
+export function modulesOf({ module, bundled = [] }: Stage): readonly string[] {
+  return [module, ...bundled]
+}
 
 /** A stage with its options and inputs. Nothing has run yet. */
 export class Derivation {

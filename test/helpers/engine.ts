@@ -43,6 +43,8 @@ interface Wish {
   fixed?: string
   /** A file of the project, in place of this one. */
   module?: string
+  /** Files of the project. */
+  bundled?: string[]
   /** In place of writing `text` and the inputs' texts into the file `text`. */
   run?: (context: Context) => Promise<void>
   identity?: () => string
@@ -72,6 +74,9 @@ export class Rig {
     const common = {
       name,
       module: wish.module === undefined ? import.meta.url : pathToFileURL(join(this.cwd, wish.module)).href,
+      ...(wish.bundled
+        ? { bundled: wish.bundled.map((file) => pathToFileURL(join(this.cwd, file)).href) }
+        : {}),
       summary: '',
       description: '',
       example: '',

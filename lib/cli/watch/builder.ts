@@ -9,7 +9,7 @@ import type { BuildOptions } from '../../engine/build-options.ts'
 import { codeFiles, editedCode, pinCode } from '../../engine/code-digest.ts'
 import type { BuildEvent } from '../../engine/events.ts'
 import { topological } from '../../engine/graph.ts'
-import type { Source } from '../../engine/stage.ts'
+import { modulesOf, type Source } from '../../engine/stage.ts'
 import { watchList } from '../../engine/watch/watch-list.ts'
 import { toFleetsieError } from '../../errors.ts'
 import { errorEvent } from '../error-event.ts'
@@ -77,7 +77,9 @@ export class Builder {
     this.unfinished = unfinished
     this.introduced = artifacts !== ''
     pinCode()
-    const modules = new Set(goals.flatMap(({ end }) => topological(end).map(({ stage }) => stage.module)))
+    const modules = new Set(
+      goals.flatMap(({ end }) => topological(end).flatMap(({ stage }) => modulesOf(stage))),
+    )
     const roots = [pathToFileURL(project.script).href, ...modules]
     this.code = [...new Set(roots.flatMap((url) => codeFiles(url, project.cwd)))]
     this.torn = editedSinceStart(this.code)

@@ -70,6 +70,17 @@ describe('the key changes with', () => {
     })
   }
 
+  test('the code of a program that it bundles', async (t) => {
+    const r = await rig(t)
+    r.write('own.ts', '')
+    r.write('program.ts', `import './part.ts'`)
+    r.write('part.ts', '1')
+    const a = r.stage('a', { module: 'own.ts', bundled: ['program.ts'] })
+    const before = await keyAndManifest(r, a())
+    r.write('part.ts', '2')
+    assert.notEqual((await keyAndManifest(r, a())).key, before.key)
+  })
+
   test('code that is missing or lies outside of the project, which is an error that names it', async (t) => {
     const r = await rig(t)
     r.write('own.ts', `import './missing.ts'`)
