@@ -8,7 +8,6 @@ import type { FleetDatabase } from '../registry/database.ts'
 import type { LotRow } from '../registry/schema.ts'
 import type { Answer } from './answer.ts'
 import { type IdentityRow, identityLines } from './identity.ts'
-import { nextToTry, taken } from './next-to-try.ts'
 import type { ClaimRequest } from './request.ts'
 import { makeKey, seal, unseal } from './sealed.ts'
 
@@ -63,7 +62,7 @@ function decide(db: FleetDatabase, request: ClaimRequest, caller: Caller): Outco
   if (row.hwid === request.hwid) return again(db, row, request, caller)
   if (db.get('SELECT 1 FROM devices WHERE hwid = ?', request.hwid)) return registered(request.hwid)
   if (row.hwid === null) return register(db, row, request, caller)
-  const id = nextToTry(db, caller, request.hwid)
+  const id = lowestUnclaimed(db, caller)
   return { answer: id === undefined ? { kind: 'Full' } : { kind: 'Try', id } }
 }
 
@@ -100,6 +99,14 @@ function isOfLot(db: FleetDatabase, lot: string, idInFleet: number): boolean {
   return db.get(sql, lot, idInFleet) !== undefined
 }
 
+/** What a device is told to try that came second: of its own disk, for it has no other OTPs. */
+function lowestUnclaimed(db: FleetDatabase, { fleet, lot = null }: Caller): number | undefined {
+  const sql = `SELECT id_in_fleet FROM devices WHERE fleet = ? AND hwid IS NULL AND (? IS NULL OR EXISTS
+    (SELECT 1 FROM lot_devices WHERE lot = ? AND lot_devices.id_in_fleet = devices.id_in_fleet))
+    ORDER BY id_in_fleet LIMIT 1`
+  return db.get<{ id_in_fleet: number }>(sql, fleet, lot, lot)?.id_in_fleet
+}
+
 function register(db: FleetDatabase, row: IdentityRow, request: ClaimRequest, caller: Caller): Outcome {
   const made = request.key === undefined ? makeKey(row.hostname) : { publicKey: request.key, privateKey: '' }
   const kept = made.privateKey === '' ? '' : seal(made.privateKey, request.otp, sealedFor(row))
@@ -114,7 +121,6 @@ function register(db: FleetDatabase, row: IdentityRow, request: ClaimRequest, ca
     row.id,
   )
   if (changes !== 1) throw new Error(`the claim of row ${row.id} changed ${changes} rows`)
-  taken(db, row.id_in_fleet)
   return ok(db, { ...row, server_public_key: made.publicKey }, made.privateKey, true)
 }
 

@@ -96,7 +96,6 @@ export interface FleetRow {
   server_keys: number
 }
 
-// offers: what devices that came second were told to try (lib/fleet/claim/next-to-try.ts).
 export const ownTables = `
 CREATE TABLE IF NOT EXISTS lots (
   lot TEXT PRIMARY KEY NOT NULL, fleet TEXT NOT NULL, key TEXT NOT NULL,
@@ -108,7 +107,6 @@ CREATE TABLE IF NOT EXISTS lot_devices (
 CREATE TABLE IF NOT EXISTS fleets (
   fleet TEXT PRIMARY KEY NOT NULL, login_key TEXT NOT NULL, server_keys INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS offers (id_in_fleet INTEGER PRIMARY KEY NOT NULL, hwid TEXT NOT NULL, ts DOUBLE NOT NULL);
 `
 
 // In Main only: what each call of `gen` allocated, so that the same call again allocates nothing.
