@@ -26,6 +26,9 @@ export function compile(root, { clean = false } = {}) {
   const writer = ['--import', 'tsx', 'scripts/write-source-manifest.ts']
   if (run(process.execPath, writer, { cwd: root }) !== 0)
     throw new Stop(4, 'the source manifest was not written')
+  const bundler = ['--import', 'tsx', 'scripts/write-server-programs.ts']
+  if (run(process.execPath, bundler, { cwd: root }) !== 0)
+    throw new Stop(4, "the server's programs were not bundled")
   const code = run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], {
     cwd: root,
   })

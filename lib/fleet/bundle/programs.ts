@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { codeRoot } from '../../engine/code-digest.ts'
 
 /** Each has its source in lib/fleet/server/. */
-export const serverPrograms: readonly string[] = []
+export const serverPrograms = ['fleetsie_auth'] as const
 export type ServerProgram = (typeof serverPrograms)[number]
 
 /** What else a server gets, of units/. The first starts each of the programs, under its name. */
@@ -36,6 +36,8 @@ export async function programText(name: ServerProgram): Promise<Uint8Array> {
     charset: 'utf8',
     // Beside it in the closure, with its binary.
     external: ['better-sqlite3'],
+    // node_modules may be a link: the text names files by their paths, which are the same everywhere.
+    preserveSymlinks: true,
     // Whatever the checkout's tsconfig.json says: a test copies the sources without it.
     tsconfigRaw: {},
   })
