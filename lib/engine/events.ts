@@ -43,6 +43,16 @@ export interface CardReport {
   files?: { added: number; changed: number; removed: number; kept: number }
 }
 
+/** What differs in one resource of a server. */
+export interface ResourceChange {
+  server: string
+  /** Kind and name: `file /etc/motd`. */
+  resource: string
+  because: string
+  /** Of texts, as in `diff -u`; nothing secret is among them. */
+  lines?: readonly string[]
+}
+
 /** One file that a target made outside the store. */
 export interface Artifact {
   path: string
@@ -84,6 +94,12 @@ export type BuildEvent =
   | ({ type: 'card' } & CardReport)
   /** updatesd: a card failed; the others go on. */
   | { type: 'card-failed'; card: string; code: ErrorCode; message: string; hint?: string }
+  /** srv: something of a server that differs from what it should be, and would be changed, or was in `ms`. */
+  | ({ type: 'resource'; action: 'planned' | 'changed'; ms?: number } & ResourceChange)
+  /** srv: a server is as it should be; with --plan, `differ` of its `resources` are not. */
+  | { type: 'server'; server: string; plan: boolean; resources: number; differ: number; ms: number }
+  /** srv: a server failed; the others go on. */
+  | { type: 'server-failed'; server: string; code: ErrorCode; message: string; hint?: string }
   /** A line that a command of the user's printed. */
   | { type: 'output'; stream: 'stdout' | 'stderr'; text: string }
   /** A fact that a verb other than build prints: a line of its answer. */

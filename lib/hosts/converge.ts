@@ -13,11 +13,13 @@ export interface Planned {
 /** What differs, in the order of the resources. Changes nothing. */
 export async function plan(place: Place, resources: readonly Resource[]): Promise<Planned[]> {
   const all = await look(place, resources)
-  return resources.flatMap((resource, index) => {
+  const planned: Planned[] = []
+  for (const [index, resource] of resources.entries()) {
     const facts = all[index]!
-    const difference = resource.diff(facts)
-    return difference ? [{ resource, facts, difference }] : []
-  })
+    const difference = await resource.diff(facts)
+    if (difference) planned.push({ resource, facts, difference })
+  }
+  return planned
 }
 
 /**

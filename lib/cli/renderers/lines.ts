@@ -3,6 +3,7 @@ import { relative } from 'node:path'
 import type { BuildEvent } from '../../engine/events.ts'
 import { formatBytes, formatDuration } from '../format.ts'
 import { cardReport } from './card-lines.ts'
+import { resourceLines, serverLine } from './server-lines.ts'
 
 /** Where a line belongs: answers and results go to stdout, remarks and errors to stderr. */
 export interface Line {
@@ -49,6 +50,12 @@ export function linesOf(event: BuildEvent, multi: boolean): Line[] {
       return cardReport(event).map(out)
     case 'card-failed':
       return [err(`${event.card.padEnd(12)} failed: ${firstLine(event.message)}`)]
+    case 'resource':
+      return resourceLines(event).map(out)
+    case 'server':
+      return [out(serverLine(event))]
+    case 'server-failed':
+      return [err(`${event.server.padEnd(12)} failed: ${firstLine(event.message)}`)]
     case 'output':
       return [{ text: harmless(event.text), stream: event.stream }]
     case 'answer':

@@ -32,8 +32,8 @@ export interface Resource {
   name: string
   /** Looks, and changes nothing. */
   check: Script
-  /** Undefined where all is as it should be. */
-  diff(facts: Facts): Difference | undefined
+  /** Undefined where all is as it should be. Fails where the machine cannot be made so. */
+  diff(facts: Facts): Difference | undefined | Promise<Difference | undefined>
   /** Makes it so, from whatever an earlier, interrupted try has left. */
   apply(place: Place, facts: Facts): Promise<void>
 }

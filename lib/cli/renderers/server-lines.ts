@@ -1,0 +1,32 @@
+/** Servers that are set up, in words. */
+import type { BuildEvent } from '../../engine/events.ts'
+import { formatDuration } from '../format.ts'
+
+type Of<T extends BuildEvent['type']> = Extract<BuildEvent, { type: T }>
+
+/** `root@server  would change  file /etc/motd: it is missing`, and the lines that differ below it. */
+export function resourceLines({
+  server,
+  action,
+  resource,
+  because,
+  lines = [],
+  ms,
+}: Of<'resource'>): string[] {
+  const did = action === 'planned' ? 'would change' : `changed in ${formatDuration(ms ?? 0)}`
+  return [
+    `${server.padEnd(12)} ${did.padEnd(16)} ${resource}: ${because}`,
+    ...lines.map((line) => `${' '.repeat(13)}${line}`),
+  ]
+}
+
+export function serverLine({ server, plan, resources, differ, ms }: Of<'server'>): string {
+  const of = `of ${resources} resources`
+  const did =
+    differ === 0
+      ? `no change: all ${resources} resources are as they should be`
+      : plan
+        ? `would change ${differ} ${of}`
+        : `changed ${differ} ${of}`
+  return `${server.padEnd(12)} ${did}, ${formatDuration(ms)}`
+}

@@ -1,0 +1,115 @@
+/** What a server of fleets has to have, as a list of resources in the order in which they are made. */
+import { readFile } from 'node:fs/promises'
+import { command } from '../hosts/resources/command.ts'
+import { file } from '../hosts/resources/file.ts'
+import { folder } from '../hosts/resources/folder.ts'
+import { group } from '../hosts/resources/group.ts'
+import { key } from '../hosts/resources/key.ts'
+import { link } from '../hosts/resources/link.ts'
+import { packageOf } from '../hosts/resources/package.ts'
+import type { Resource } from '../hosts/resources/resource.ts'
+import { service } from '../hosts/resources/service.ts'
+import { type SshdOptions, sshdDropIn } from '../hosts/resources/sshd.ts'
+import { sshdAccess } from '../hosts/resources/sshd-access.ts'
+import { user } from '../hosts/resources/user.ts'
+import { unitFile } from '../images/os/units.ts'
+import { type BundleFor, closure } from './closure-resource.ts'
+import { mainFile, serverFolder } from './registry/paths.ts'
+import { registryVersion } from './registry/schema.ts'
+import { currentClosure, rootHelper } from './server-paths.ts'
+
+/** The supplementary group of every fleet's user. */
+const fleetsGroup = 'fleetsie-fleets'
+
+const sudoers = `# Of fleetsie: its server program needs these few verbs as root; for all else sudo asks for the password.
+fleetsie ALL=(root) NOPASSWD: ${rootHelper}
+`
+
+// Figures: the default MaxStartups loses devices that are switched on together; see docs/srv.md.
+const sshdConfig = `# Of fleetsie.
+MaxStartups 1000:30:2000
+LoginGraceTime 30
+ClientAliveInterval 15
+ClientAliveCountMax 3
+
+# The users of fleets: devices, by keys with forced commands.
+Match Group ${fleetsGroup}
+	PasswordAuthentication no
+	KbdInteractiveAuthentication no
+	PermitTTY no
+	PermitUserRC no
+	AllowAgentForwarding no
+	X11Forwarding no
+	AllowTcpForwarding yes
+	GatewayPorts no
+`
+
+const tmpfiles = `# Of fleetsie: which devices are connected.
+d /run/fleetsie 0755 root root -
+d /run/fleetsie/dev 0755 root root -
+`
+
+/** The schema is made, and an older one brought up to date, by the program that uses it. */
+const database = {
+  guard: {
+    // A database's header has its user_version at byte 60 (sqlite.org/fileformat.html).
+    text: `[ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c '%U %a' -- "$1")" = 'fleetsie 600' ] &&
+	[ "$(od -An -tu4 -j60 -N4 --endian=big -- "$1")" -ge "$2" ]`,
+    args: [mainFile(serverFolder), String(registryVersion)],
+  },
+  does: {
+    text: `set -eu
+if [ -L "$1" ]; then
+	echo "$1 is a link" >&2
+	exit 1
+fi
+if [ -e "$1" ]; then
+	chown -h -- fleetsie:fleetsie "$1"
+	runuser -u fleetsie -- chmod 600 -- "$1"
+fi
+cd /
+printf '%s\\n' '{"do":"list"}' | runuser -u fleetsie -- env HOME=/home/fleetsie "$2/fleetsie_gen_srv" >&2`,
+    args: [mainFile(serverFolder), currentClosure],
+  },
+  because: 'it is missing, of an older form, or open to others',
+}
+
+export interface ServerOptions {
+  /** Lines of public keys; one of them has to be let in as fleetsie, and the first will be. */
+  keys: readonly [string, ...string[]]
+  bundleFor: BundleFor
+  /** Of the user fleetsie, asked for when it has none. */
+  password(): Promise<string>
+  sshd?: SshdOptions
+}
+
+/** The programs by their documented paths. */
+const programs = ['fleetsie_auth', 'fleetsie_login', 'fleetsie_gen_srv'] as const
+
+export async function serverState(options: ServerOptions): Promise<Resource[]> {
+  const { keys, bundleFor, password, sshd = {} } = options
+  const helper = await readFile(unitFile('fleetsie_root'), 'utf8')
+  return [
+    sshdAccess([
+      { user: 'fleetsie', groups: ['fleetsie', 'sudo'] },
+      { user: 'fleetsie_*', groups: [fleetsGroup] },
+    ]),
+    packageOf('sudo'),
+    packageOf('sqlite3'),
+    group(fleetsGroup),
+    user('fleetsie', { groups: ['sudo'], password }),
+    folder(serverFolder, { owner: 'fleetsie:fleetsie', mode: '0711' }),
+    folder(`${serverFolder}/fleets`, { owner: 'fleetsie:fleetsie', mode: '0711' }),
+    key('fleetsie', keys),
+    file('/etc/tmpfiles.d/fleetsie.conf', { content: tmpfiles, mode: '0644' }),
+    folder('/run/fleetsie', { mode: '0755' }),
+    folder('/run/fleetsie/dev', { mode: '0755' }),
+    file(rootHelper, { content: helper, mode: '0755', judge: ['sh', '-n'] }),
+    file('/etc/sudoers.d/fleetsie', { content: sudoers, mode: '0440', judge: ['visudo', '-c', '-q', '-f'] }),
+    closure(bundleFor),
+    command(mainFile(serverFolder), database),
+    ...programs.map((name) => link(`${serverFolder}/${name}`, `${currentClosure}/${name}`)),
+    sshdDropIn('/etc/ssh/sshd_config.d/50-fleetsie.conf', sshdConfig, sshd),
+    service('ssh', ['ssh.service', 'sshd.service', 'ssh.socket']),
+  ]
+}

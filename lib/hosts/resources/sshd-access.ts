@@ -1,0 +1,64 @@
+/** Whether sshd lets certain users in at all. What an administrator has decided about that is not changed, only told. */
+import { FleetsieError } from '../../errors.ts'
+import { decoded, type Resource } from './resource.ts'
+
+/** Someone who has to be let in, with the groups that the user is or will be in. */
+export interface Login {
+  user: string
+  groups: readonly string[]
+}
+
+const check = `sshd -T -C user=nobody,host=localhost,addr=127.0.0.1 2>/dev/null | grep -E '^(allow|deny)(users|groups) ' | encoded rules`
+
+/** Comes first in a list of resources: what it fails with is said before anything is touched. */
+export function sshdAccess(logins: readonly Login[]): Resource {
+  const refused = (rules: string): string | undefined => {
+    const found = logins.flatMap((login) => {
+      const keyword = refusedBy(rules, login)
+      return keyword === undefined ? [] : [`${keyword} keeps out ${login.user}`]
+    })
+    return found.length === 0 ? undefined : found.join(', ')
+  }
+  return {
+    name: 'sshd logins',
+    check: { text: check },
+    diff: (facts) => {
+      const because = refused(decoded(facts, 'rules') ?? '')
+      return because === undefined ? undefined : { because }
+    },
+    apply: async (_place, facts) => {
+      const because = refused(decoded(facts, 'rules') ?? '')
+      throw new FleetsieError('E_UNSAFE', `${because}; nothing was changed`, {
+        hint: `add ${logins.map(({ user }) => user).join(' and ')}, or their groups, in /etc/ssh/sshd_config`,
+      })
+    },
+  }
+}
+
+/** The keyword that keeps a user out, in sshd's order: DenyUsers, AllowUsers, DenyGroups, AllowGroups. */
+export function refusedBy(rules: string, { user, groups }: Login): string | undefined {
+  const lists = new Map<string, string[]>()
+  for (const line of rules.split('\n')) {
+    const [keyword = '', ...patterns] = line.trim().split(/\s+/)
+    if (keyword !== '') lists.set(keyword, [...(lists.get(keyword) ?? []), ...patterns])
+  }
+  const list = (keyword: string): string[] => lists.get(keyword) ?? []
+  if (matches(list('denyusers'), [user])) return 'DenyUsers'
+  if (lists.has('allowusers') && !matches(list('allowusers'), [user])) return 'AllowUsers'
+  if (matches(list('denygroups'), groups)) return 'DenyGroups'
+  if (lists.has('allowgroups') && !matches(list('allowgroups'), groups)) return 'AllowGroups'
+  return undefined
+}
+
+/** USER@HOST counts for some hosts, and nobody knows where devices come from: its host is left out of account. */
+function matches(patterns: readonly string[], names: readonly string[]): boolean {
+  const one = (pattern: string, name: string): boolean => {
+    const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`).test(name)
+  }
+  const wanted = patterns.map((pattern) => pattern.replace(/@.*$/, ''))
+  return names.some((name) => {
+    const not = wanted.some((pattern) => pattern.startsWith('!') && one(pattern.slice(1), name))
+    return !not && wanted.some((pattern) => !pattern.startsWith('!') && one(pattern, name))
+  })
+}

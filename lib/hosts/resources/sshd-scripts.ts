@@ -1,0 +1,163 @@
+/**
+ * How a change of sshd's configuration is tried: put in place and loaded while a process of its own waits to put back
+ * what was there, whatever becomes of us; kept only when a new login has worked.
+ *
+ * /var/lib/fleetsie/sshd.pending holds what was before, for as long as nothing is proven. Who renames it away decides:
+ * `keep`, or the waiting process. sshd.loaded is the sha256 of the drop-in that was proven last.
+ */
+
+const functions = `set -eu
+LC_ALL=C
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+umask 022
+main=/etc/ssh/sshd_config
+state=/var/lib/fleetsie
+pending=$state/sshd.pending
+
+fail() {
+	printf '%s\\n' "$1" >&2
+	exit 1
+}
+
+replace() {
+	sync -- "$1"
+	mv -fT -- "$1" "$2"
+	sync -- "\${2%/*}"
+}
+
+# What was before is in the folder $1.
+restore() {
+	[ -e "$1/path" ] || return 0
+	dropin=$(cat -- "$1/path")
+	if [ -e "$1/drop-in" ]; then
+		cp -p -- "$1/drop-in" "$dropin.fleetsie-new"
+		replace "$dropin.fleetsie-new" "$dropin"
+	else
+		rm -f -- "$dropin"
+	fi
+	if [ -e "$1/main" ]; then
+		cp -p -- "$1/main" "$main.fleetsie-new"
+		replace "$main.fleetsie-new" "$main"
+	fi
+}
+
+# Comes back when the new configuration is the one that counts: sshd writes its pid again when it listens again.
+reload() {
+	file=$(sshd -T 2>/dev/null | sed -n 's/^pidfile //p')
+	[ -n "$file" ] || file=/run/sshd.pid
+	written=$(stat -c '%i %y' -- "$file" 2>/dev/null || :)
+	if [ -d /run/systemd/system ]; then
+		systemctl reload ssh.service 2>/dev/null || systemctl reload sshd.service >&2
+	else
+		pid=$(cat -- "$file")
+		[ "$(cat "/proc/$pid/comm")" = sshd ] || fail "$file does not name sshd"
+		kill -HUP "$pid"
+	fi
+	tries=0
+	while [ "$tries" -lt 50 ] && { [ ! -s "$file" ] || [ "$(stat -c '%i %y' -- "$file")" = "$written" ]; }; do
+		sleep 0.1
+		tries=$((tries + 1))
+	done
+}
+`
+
+/** Written to the machine; $1 token, $2 seconds. */
+const rollback = `${functions}
+sleep "$2"
+[ "$(cat -- "$pending/token")" = "$1" ] || exit 0
+reverting=$state/sshd.reverting.$$
+mv -T -- "$pending" "$reverting" || exit 0
+restore "$reverting"
+reload
+rm -f -- "$reverting/path"
+rm -rf -- "$reverting"
+`
+
+/**
+ * $1 path of the drop-in, $2 sha256 of stdin, $3 `yes` when the main file has to include drop-ins, $4 token, $5 seconds
+ * until it is put back; stdin is the drop-in.
+ */
+export const tryScript = `${functions}
+dropin=$1 sum=$2 include=$3 token=$4 seconds=$5
+mkdir -p -- "$state" "\${dropin%/*}" /run/sshd
+
+# A try that was never proven, or not put back to its end.
+finish() {
+	restore "$1"
+	rm -f -- "$1/path"
+	rm -rf -- "$1"
+}
+[ ! -d "$state/sshd.taken" ] || finish "$state/sshd.taken"
+if mv -T -- "$pending" "$state/sshd.taken" 2>/dev/null; then finish "$state/sshd.taken"; fi
+for left in "$state"/sshd.reverting.*; do
+	[ ! -d "$left" ] || finish "$left"
+done
+
+next=$state/sshd.next
+rm -rf -- "$next"
+mkdir -m 700 -- "$next"
+new=$dropin.fleetsie-new
+cat >"$new"
+[ "$(sha256sum <"$new" | cut -d ' ' -f 1)" = "$sum" ] || fail 'the drop-in did not arrive whole'
+mainfile=$main
+if [ "$include" = yes ]; then
+	mainfile=$main.fleetsie-new
+	cp -p -- "$main" "$next/main"
+	cp -p -- "$main" "$mainfile"
+	{ printf 'Include %s/*.conf\\n\\n' "\${dropin%/*}" && cat -- "$main"; } >"$mainfile"
+fi
+printf 'Include %s\\nInclude %s\\n' "$new" "$mainfile" >"$next/test"
+if ! said=$(sshd -t -f "$next/test" 2>&1); then
+	rm -rf -- "$next" "$new" "$main.fleetsie-new"
+	fail "sshd does not take it: $said"
+fi
+[ ! -e "$dropin" ] || cp -p -- "$dropin" "$next/drop-in"
+printf '%s\\n' "$dropin" >"$next/path"
+printf '%s\\n' "$token" >"$next/token"
+cat >"$next/rollback" <<'END_OF_ROLLBACK'
+${rollback}END_OF_ROLLBACK
+sync -- "$next"/*
+mv -T -- "$next" "$pending"
+setsid sh "$pending/rollback" "$token" "$seconds" </dev/null >/dev/null 2>&1 &
+printf '%s\\n' "$!" >"$pending/pid"
+
+if [ "$include" = yes ]; then
+	cp -p -- "$main" "$main.saved_$(date +%s)"
+	replace "$mainfile" "$main"
+fi
+replace "$new" "$dropin"
+if ! said=$(sshd -t 2>&1); then
+	sh "$pending/rollback" "$token" 0 || :
+	fail "sshd does not take it: $said"
+fi
+reload`
+
+/** A new login has worked: $1 token, $2 sha256 of the drop-in. */
+export const keepScript = `${functions}
+late='it took too long, and what was before has been put back'
+[ "$(cat -- "$pending/token" 2>/dev/null)" = "$1" ] || fail "$late"
+mv -T -- "$pending" "$state/sshd.kept.$$" || fail "$late"
+printf '%s\\n' "$2" >"$state/sshd.loaded.new"
+replace "$state/sshd.loaded.new" "$state/sshd.loaded"
+pid=$(cat -- "$state/sshd.kept.$$/pid" 2>/dev/null || :)
+[ -z "$pid" ] || kill -- "-$pid" 2>/dev/null || :
+rm -rf -- "$state"/sshd.kept.*`
+
+/** No new login works: $1 token. */
+export const revertScript = `${functions}
+[ "$(cat -- "$pending/token" 2>/dev/null)" = "$1" ] || exit 0
+pid=$(cat -- "$pending/pid" 2>/dev/null || :)
+sh "$pending/rollback" "$1" 0
+[ -z "$pid" ] || kill -- "-$pid" 2>/dev/null || :`
+
+/** $1 path of the drop-in. */
+export const checkScript = `if [ -f "$1" ]; then
+	fact mode "$(stat -c '%U:%G %a' -- "$1")"
+	encoded content <"$1"
+fi
+[ ! -f /etc/ssh/sshd_config ] || head -c 262144 /etc/ssh/sshd_config | encoded main
+[ ! -f /var/lib/fleetsie/sshd.loaded ] || fact loaded "$(cat /var/lib/fleetsie/sshd.loaded)"
+for left in /var/lib/fleetsie/sshd.pending /var/lib/fleetsie/sshd.reverting.*; do
+	[ ! -d "$left" ] || fact pending yes
+done`
