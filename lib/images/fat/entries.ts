@@ -15,7 +15,13 @@ export interface FatEntry {
   at: number
 }
 
-export const fatAttributes = { readOnly: 0x01, label: 0x08, folder: 0x10, longName: 0x0f } as const
+export const fatAttributes = {
+  readOnly: 0x01,
+  label: 0x08,
+  folder: 0x10,
+  archive: 0x20,
+  longName: 0x0f,
+} as const
 
 // mtools' default code page, in which it reads and writes 8.3 names.
 const cp850 =
@@ -74,7 +80,7 @@ function units(bytes: Buffer, at: number): string {
   return text
 }
 
-function shortChecksum(bytes: Buffer, at: number): number {
+export function shortChecksum(bytes: Buffer, at: number): number {
   let sum = 0
   for (let i = 0; i < 11; i++) sum = (((sum & 1) << 7) + (sum >> 1) + bytes[at + i]!) & 0xff
   return sum
