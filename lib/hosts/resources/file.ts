@@ -24,9 +24,11 @@ fi`
  * The temporary name is one that sudo and sshd pass over. What was there and is no file is kept beside it.
  */
 const put = `set -eu
-umask 077
+umask 022
 path=$1 owner=$2 mode=$3 sum=$4
 shift 4
+mkdir -p -- "\${path%/*}"
+umask 077
 new=$path.fleetsie-new
 rm -rf -- "$new"
 cat >"$new"

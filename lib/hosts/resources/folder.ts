@@ -10,15 +10,22 @@ elif [ -e "$1" ] || [ -L "$1" ]; then
 	fact type other
 fi`
 
+// Its owner may have put a link in its place: it is entered first, and what was entered is what is changed.
 const make = `set -eu
 umask 022
-if [ -L "$1" ]; then
-	echo "$1 is a link" >&2
+parent=\${1%/*}
+mkdir -p -- "\${parent:-/}"
+cd -P -- "\${parent:-/}"
+path=$(pwd -P)
+path=\${path%/}/\${1##*/}
+[ -e "$path" ] || mkdir -- "$path"
+cd -P -- "$path"
+if [ "$(pwd -P)" != "$path" ]; then
+	echo "a link leads to $1" >&2
 	exit 1
 fi
-mkdir -p -- "$1"
-chown -h -- "$2" "$1"
-chmod -- "$3" "$1"`
+chown -- "$2" .
+chmod -- "$3" .`
 
 export function folder(path: string, options: { owner?: string; mode: string }): Resource {
   const { owner = 'root:root', mode } = options
