@@ -100,11 +100,11 @@ function isOfLot(db: FleetDatabase, lot: string, idInFleet: number): boolean {
 }
 
 /** What a device is told to try that came second: of its own disk, for it has no other OTPs. */
-function lowestUnclaimed(db: FleetDatabase, { fleet, lot = null }: Caller): number | undefined {
+function lowestUnclaimed(db: FleetDatabase, { fleet, lot }: Caller): number | undefined {
   const sql = `SELECT id_in_fleet FROM devices WHERE fleet = ? AND hwid IS NULL AND (? IS NULL OR EXISTS
     (SELECT 1 FROM lot_devices WHERE lot = ? AND lot_devices.id_in_fleet = devices.id_in_fleet))
     ORDER BY id_in_fleet LIMIT 1`
-  return db.get<{ id_in_fleet: number }>(sql, fleet, lot, lot)?.id_in_fleet
+  return db.get<{ id_in_fleet: number }>(sql, fleet, lot ?? null, lot ?? null)?.id_in_fleet
 }
 
 function register(db: FleetDatabase, row: IdentityRow, request: ClaimRequest, caller: Caller): Outcome {
