@@ -109,11 +109,15 @@ CREATE TABLE IF NOT EXISTS fleets (
 );
 `
 
-// In Main only: what each call of `gen` allocated, so that the same call again allocates nothing.
+// In Main only: what each call of `gen` allocated, so that the same call again allocates nothing; and the keys that are
+// accepted beside a device's own while it changes from one to the other.
 export const mainTables = `
 CREATE TABLE IF NOT EXISTS requests (
   request TEXT PRIMARY KEY NOT NULL, fleet TEXT NOT NULL, first INTEGER NOT NULL, num INTEGER NOT NULL,
   ts INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS rotations (
+  key TEXT PRIMARY KEY NOT NULL, fleet TEXT NOT NULL, id_in_fleet INTEGER NOT NULL, ts INTEGER NOT NULL
 );
 `
 

@@ -1,0 +1,29 @@
+/** What the requests work on: a server's folder, its clock, and what has to be done as root. */
+
+/** The verbs of units/fleetsie_root. */
+export interface RootHelper {
+  /** The user fleetsie_FLEET and its folders. */
+  addFleet(fleet: string): Promise<void>
+  /** Replaces that user's authorized_keys. */
+  writeKeys(fleet: string, text: string): Promise<void>
+  /** Gives the fleet's databases to that user. */
+  ownFiles(fleet: string): Promise<void>
+  /** Ends the ssh session that holds a device's tunnel. */
+  endSession(fleet: string, hostname: string): Promise<void>
+}
+
+export interface Server {
+  /** The home of `fleetsie`. */
+  folder: string
+  /** How comments of keys call this machine. */
+  name: string
+  helper: RootHelper
+  /** Unix seconds. */
+  now(): number
+  /** Told of each step that is done, so that tests can end the process there. */
+  reached?(step: Step): void
+}
+
+/** In this order. */
+export const steps = ['user', 'files', 'main', 'provisioning', 'owner', 'keys', 'fleet'] as const
+export type Step = (typeof steps)[number]
