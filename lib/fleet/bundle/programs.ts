@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { codeRoot } from '../../engine/code-digest.ts'
 
 /** Each has its source in lib/fleet/server/. */
-export const serverPrograms = ['fleetsie_auth'] as const
+export const serverPrograms = ['fleetsie_auth', 'fleetsie_gen_srv'] as const
 export type ServerProgram = (typeof serverPrograms)[number]
 
 /** What else a server gets, of units/. The first starts each of the programs, under its name. */
