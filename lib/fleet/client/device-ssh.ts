@@ -51,7 +51,10 @@ export function sshArguments(place: FleetPlace, login: OperatorLogin, device: Re
   return [...settings.flatMap(([name, value]) => ['-o', `${name}=${value}`]), device.hostname]
 }
 
-/** The same by a port of this machine that leads to the device; nobody is asked, and nothing is remembered. */
+/**
+ * The same by a port of this machine that leads to the device, and nobody is asked: a key that `login.knownHosts` has is
+ * expected, another device's is added to it.
+ */
 export function batchArguments(
   place: FleetPlace,
   login: OperatorLogin,
@@ -59,7 +62,14 @@ export function batchArguments(
   localPort: number,
 ): string[] {
   // The first of two counts.
-  const first = ['HostName=127.0.0.1', `Port=${localPort}`, 'ProxyJump=none', 'BatchMode=yes', 'ConnectTimeout=15']
+  const first = [
+    'HostName=127.0.0.1',
+    `Port=${localPort}`,
+    'ProxyJump=none',
+    'BatchMode=yes',
+    'ConnectTimeout=15',
+    'StrictHostKeyChecking=accept-new',
+  ]
   return [...first.flatMap((setting) => ['-o', setting]), '-T', ...sshArguments(place, login, device)]
 }
 

@@ -3,6 +3,8 @@ import type { Server } from '../registry/server.ts'
 import type { AnyRequest } from './protocol.ts'
 import { gen } from './requests/gen.ts'
 import { list } from './requests/list.ts'
+import { revoke } from './requests/revoke.ts'
+import { rotate } from './requests/rotate.ts'
 
 /** Answers a checked request; fails as the request's own function says. */
 export async function answerRequest(server: Server, request: AnyRequest): Promise<unknown> {
@@ -10,6 +12,10 @@ export async function answerRequest(server: Server, request: AnyRequest): Promis
     case 'gen':
       return gen(server, request)
     case 'list':
-      return list(request, server.folder)
+      return list(server, request)
+    case 'revoke':
+      return revoke(server, request)
+    case 'rotate':
+      return rotate(server, request)
   }
 }

@@ -7,6 +7,7 @@ import type { FleetDatabase } from '../../registry/database.ts'
 import { openFleet } from '../../registry/open.ts'
 import { fleetFile } from '../../registry/paths.ts'
 import type { DeviceRow } from '../../registry/schema.ts'
+import type { Server } from '../../registry/server.ts'
 import { type Presence, type PresencePlaces, presenceOf } from '../presence.ts'
 import type { ListedDevice, ListReply, ListRequest } from '../protocol.ts'
 
@@ -15,8 +16,12 @@ type Row = Pick<
   'id_in_fleet' | 'hwid' | 'ts_generated' | 'ts_registered' | 'tunnel_port' | 'ip_provisioned_from'
 >
 
-/** `folder` is the home of `fleetsie`. Fails with E_INPUT where there is no such fleet. */
-export function list(request: ListRequest, folder: string, places?: PresencePlaces): ListReply {
+/** Fails with E_INPUT where there is no such fleet. */
+export function list(
+  { folder }: Pick<Server, 'folder'>,
+  request: ListRequest,
+  places?: PresencePlaces,
+): ListReply {
   const fleets = request.fleet === undefined ? fleetsIn(folder) : [expectFleet(folder, request.fleet)]
   const reply: ListReply = { fleets: [], devices: [] }
   for (const fleet of fleets) {
@@ -34,8 +39,8 @@ export function list(request: ListRequest, folder: string, places?: PresencePlac
   return reply
 }
 
-/** Answers `fleet` if this server has it; opening its database would make one. Fails with E_INPUT. */
-export function expectFleet(folder: string, fleet: string): string {
+// Opening a database that is not there would make one.
+function expectFleet(folder: string, fleet: string): string {
   if (existsSync(fleetFile(folder, fleet))) return fleet
   const others = fleetsIn(folder)
   throw new FleetsieError('E_INPUT', `there is no fleet ${fleet} on this server`, {
