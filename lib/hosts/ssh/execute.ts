@@ -1,0 +1,172 @@
+/** One program on the far side: its stdin fed with back-pressure, its output kept within limits, its end told apart. */
+import { constants } from 'node:os'
+import { Readable } from 'node:stream'
+import type { Client, ClientChannel } from 'ssh2'
+import { FleetsieError } from '../../errors.ts'
+import { type SudoGate, sudoSilenceMs } from './sudo.ts'
+import type { RemoteOptions, RemoteResult } from './types.ts'
+
+const defaultLimit = 16 * 1024 * 1024
+const stderrKept = 64 * 1024
+
+interface Execution extends RemoteOptions {
+  /** What the program is called in messages. */
+  label: string
+  gate: SudoGate | undefined
+  /** Why the connection broke, if it did. */
+  broken: () => FleetsieError
+  /** Called when the other side has closed the channel as well. */
+  closed: () => void
+}
+
+/** Opens a session and starts `command` in it. Rejects with what ssh2 says when the other side opens none. */
+export function openChannel(client: Client, command: string): Promise<ClientChannel> {
+  return new Promise((resolve, reject) => {
+    client.exec(command, (error, channel) => (error ? reject(error) : resolve(channel)))
+  })
+}
+
+/** Fails with E_STAGE (too much output), E_TIMEOUT, E_INTERRUPTED, E_RIGHTS (sudo), E_IO (the connection broke). */
+export async function execute(channel: ClientChannel, how: Execution): Promise<RemoteResult> {
+  const { label, gate, signal, limit = defaultLimit } = how
+  let exit: { code: number | null; signal: string | undefined } | undefined
+  let stop: (reason: unknown) => void = () => {}
+  const stopped = new Promise<never>((_, reject) => {
+    stop = (reason) => {
+      reject(reason)
+      // Its process group, where sshd does that; the pipes are gone either way.
+      channel.signal('TERM')
+      channel.close()
+    }
+  })
+  stopped.catch(() => {})
+  const finished = new Promise<void>((resolve) => channel.once('close', () => resolve())).then(how.closed)
+  channel.once('exit', (code: number | null, name?: string) => {
+    exit = { code, signal: name }
+  })
+  // ssh2 reports through the client what breaks a channel.
+  channel.on('error', () => {})
+  const onAbort = (): void => stop(new FleetsieError('E_INTERRUPTED', `${label} was interrupted`))
+  signal?.addEventListener('abort', onAbort, { once: true })
+  let timer: NodeJS.Timeout | undefined
+  const start = (): void => {
+    if (how.timeout === undefined) return
+    const late = new FleetsieError('E_TIMEOUT', `${label} was ended after ${how.timeout} ms`)
+    timer = setTimeout(() => stop(late), how.timeout)
+  }
+
+  const work = async (): Promise<RemoteResult> => {
+    let opened: (runs: boolean) => void = () => {}
+    const running = new Promise<boolean>((resolve) => {
+      opened = resolve
+    })
+    const stdout = collect(channel, limit, label)
+    const stderr = listen(channel, gate, () => {
+      start()
+      opened(true)
+    }).finally(() => opened(false))
+    const fed = running.then((runs) => (runs ? feed(channel, how.stdin, finished) : undefined))
+    const [kept, said] = await Promise.all([stdout, stderr, fed, finished])
+    if (exit === undefined) throw how.broken()
+    if (gate && !gate.open) throw gate.refusal()
+    return { ...ended(exit), stdout: kept, stderr: said }
+  }
+  try {
+    if (signal?.aborted) onAbort()
+    return await Promise.race([
+      stopped,
+      work().catch((error: unknown) => {
+        stop(error)
+        throw error
+      }),
+    ])
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+async function collect(stdout: Readable, limit: number, label: string): Promise<Buffer> {
+  const kept: Buffer[] = []
+  let size = 0
+  for await (const chunk of stdout as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > limit) throw new FleetsieError('E_STAGE', `${label} printed more than ${limit} bytes`)
+    kept.push(chunk)
+  }
+  return Buffer.concat(kept, size)
+}
+
+/** Reads stderr to its end, and talks with sudo until the program runs. */
+async function listen(channel: ClientChannel, gate: SudoGate | undefined, runs: () => void): Promise<string> {
+  let kept = Buffer.alloc(0)
+  const keep = (chunk: Buffer): void => {
+    kept = Buffer.concat([kept, chunk])
+    if (kept.length > stderrKept) kept = kept.subarray(-stderrKept)
+  }
+  let silence: NodeJS.Timeout | undefined
+  const patience = (): void => {
+    clearTimeout(silence)
+    silence = setTimeout(() => channel.close(), sudoSilenceMs)
+  }
+  if (gate) patience()
+  else runs()
+  try {
+    for await (const chunk of channel.stderr as AsyncIterable<Buffer>) {
+      if (!gate || gate.open) {
+        keep(chunk)
+        continue
+      }
+      clearTimeout(silence)
+      const { password, rest } = await gate.hear(chunk.toString('latin1'))
+      if (password !== undefined) channel.write(`${password}\n`)
+      if (rest === undefined) {
+        patience()
+        continue
+      }
+      keep(Buffer.from(rest, 'latin1'))
+      runs()
+    }
+  } finally {
+    clearTimeout(silence)
+  }
+  return kept.toString('utf8')
+}
+
+/** A program that ends early leaves the rest unread: that is no failure of ours. A source that fails is. */
+async function feed(
+  channel: ClientChannel,
+  stdin: RemoteOptions['stdin'],
+  finished: Promise<void>,
+): Promise<void> {
+  if (!(stdin instanceof Readable)) {
+    if (stdin === undefined) channel.end()
+    else channel.end(stdin)
+    return
+  }
+  let over = false
+  finished.then(() => {
+    over = true
+    stdin.destroy()
+  })
+  try {
+    for await (const chunk of stdin as AsyncIterable<Buffer | string>) {
+      if (over) return
+      if (channel.write(chunk)) continue
+      await Promise.race([new Promise((resolve) => channel.once('drain', resolve)), finished])
+    }
+  } catch (error) {
+    if (over) return
+    throw error
+  }
+  channel.end()
+}
+
+function ended(exit: { code: number | null; signal: string | undefined }): {
+  code: number
+  killedBy?: string
+} {
+  if (exit.code !== null) return { code: exit.code }
+  const name = exit.signal ?? 'SIGKILL'
+  return { code: 128 + (constants.signals[name as NodeJS.Signals] ?? 0), killedBy: name }
+}
