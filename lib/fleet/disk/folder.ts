@@ -94,7 +94,18 @@ class FolderPlace implements DiskPlace {
     await sweepParts(this.#top)
     for (const change of changes) {
       signal.throwIfAborted()
+      await this.#expectFolders(change.name)
       await this.#change(change)
+    }
+  }
+
+  /** A link on the way could lead anywhere on this machine, and whoever made the disk may have put one there. */
+  async #expectFolders(name: string): Promise<void> {
+    const parts = name.split('/')
+    for (let count = 1; count < parts.length; count++) {
+      const path = join(this.#top, ...parts.slice(0, count))
+      if ((await lstat(path)).isDirectory()) continue
+      throw new FleetsieError('E_UNSAFE', `${path} is no folder`, { hint: 'move it away' })
     }
   }
 
@@ -103,6 +114,7 @@ class FolderPlace implements DiskPlace {
     switch (change.do) {
       case 'folder':
         await makeFolder(path, 0o700, this.#caller)
+        await this.#expectFolders(`${change.name}/`)
         break
       case 'write': {
         // FAT has no modes; elsewhere nobody but the owner and root may read the OTPs and the key.
