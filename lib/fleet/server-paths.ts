@@ -4,4 +4,3 @@
 export const closuresFolder = '/opt/fleetsie/closures'
 /** A link to the closure in use. */
 export const currentClosure = '/opt/fleetsie/current'
-export const rootHelper = '/usr/local/sbin/fleetsie_root'

@@ -16,13 +16,14 @@ import { unitFile } from '../images/os/units.ts'
 import { type BundleFor, closure } from './closure-resource.ts'
 import { mainFile, serverFolder } from './registry/paths.ts'
 import { registryVersion } from './registry/schema.ts'
-import { currentClosure, rootHelper } from './server-paths.ts'
+import { rootHelperPath } from './server/root-helper.ts'
+import { currentClosure } from './server-paths.ts'
 
 /** The supplementary group of every fleet's user. */
 const fleetsGroup = 'fleetsie-fleets'
 
 const sudoers = `# Of fleetsie: its server program needs these few verbs as root; for all else sudo asks for the password.
-fleetsie ALL=(root) NOPASSWD: ${rootHelper}
+fleetsie ALL=(root) NOPASSWD: ${rootHelperPath}
 `
 
 // Figures: the default MaxStartups loses devices that are switched on together; see docs/srv.md.
@@ -104,7 +105,7 @@ export async function serverState(options: ServerOptions): Promise<Resource[]> {
     file('/etc/tmpfiles.d/fleetsie.conf', { content: tmpfiles, mode: '0644' }),
     folder('/run/fleetsie', { mode: '0755' }),
     folder('/run/fleetsie/dev', { mode: '0755' }),
-    file(rootHelper, { content: helper, mode: '0755', judge: ['sh', '-n'] }),
+    file(rootHelperPath, { content: helper, mode: '0755', judge: ['sh', '-n'] }),
     file('/etc/sudoers.d/fleetsie', { content: sudoers, mode: '0440', judge: ['visudo', '-c', '-q', '-f'] }),
     closure(bundleFor),
     command(mainFile(serverFolder), database),

@@ -14,7 +14,6 @@ export interface SetUpOptions extends Pick<ServerOptions, 'keys' | 'bundleFor' |
   /** Told of each resource that differs, or was changed in so many milliseconds. */
   planned(change: Planned): void
   changed(change: Planned, ms: number): void
-  note(line: string): void
 }
 
 export interface SetUp {
@@ -28,12 +27,12 @@ export interface SetUp {
  * be made so; what was done until then stays, and the next call goes on.
  */
 export async function setUpServer(destination: string, options: SetUpOptions): Promise<SetUp> {
-  const { connection, planOnly, note } = options
+  const { connection, planOnly } = options
   const prompts = recordedPrompts(connection.prompts)
   const host = await logIn(destination, { ...connection, prompts: prompts.first })
   try {
     const again = (): Promise<Host> => connect(destination, { ...connection, prompts: prompts.again })
-    const place = placeAt(host, { again, signal: connection.signal, note })
+    const place = placeAt(host, { again, signal: connection.signal })
     const resources = await serverState(options)
     const differing = await plan(place, resources)
     if (planOnly) for (const change of differing) options.planned(change)

@@ -32,6 +32,9 @@ export async function apply(
   planned: readonly Planned[],
   done: (change: Planned, ms: number) => void,
 ): Promise<void> {
+  for (const { resource, facts } of planned) {
+    await resource.prepare?.(facts)
+  }
   for (const change of planned) {
     const started = performance.now()
     try {

@@ -4,10 +4,7 @@ import type { Place, Script } from './resources/resource.ts'
 import type { Host, RemoteOptions } from './ssh/types.ts'
 
 /** `again` makes a new connection like that of `host`. */
-export function placeAt(
-  host: Host,
-  { again, signal, note }: Pick<Place, 'again' | 'signal' | 'note'>,
-): Place {
+export function placeAt(host: Host, { again, signal }: Pick<Place, 'again' | 'signal'>): Place {
   const asRoot = async (
     { text, args = [] }: Script,
     how: Omit<RemoteOptions, 'sudo' | 'signal'> = {},
@@ -18,5 +15,5 @@ export function placeAt(
     const end = result.killedBy ? `was ended by ${result.killedBy}` : `ended with exit code ${result.code}`
     throw new FleetsieError('E_STAGE', said || `a script on ${host.name} ${end}`)
   }
-  return { host, signal, asRoot, again, note }
+  return { host, signal, asRoot, again }
 }

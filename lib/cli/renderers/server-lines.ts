@@ -2,6 +2,9 @@
 import type { BuildEvent } from '../../engine/events.ts'
 import { formatDuration } from '../format.ts'
 
+/** Of a new file that is long, its beginning tells what it is. --json has it all. */
+const mostLines = 40
+
 type Of<T extends BuildEvent['type']> = Extract<BuildEvent, { type: T }>
 
 /** `root@server  would change  file /etc/motd: it is missing`, and the lines that differ below it. */
@@ -14,9 +17,11 @@ export function resourceLines({
   ms,
 }: Of<'resource'>): string[] {
   const did = action === 'planned' ? 'would change' : `changed in ${formatDuration(ms ?? 0)}`
+  const indent = ' '.repeat(13)
   return [
     `${server.padEnd(12)} ${did.padEnd(16)} ${resource}: ${because}`,
-    ...lines.map((line) => `${' '.repeat(13)}${line}`),
+    ...lines.slice(0, mostLines).map((line) => `${indent}${line}`),
+    ...(lines.length > mostLines ? [`${indent}… and ${lines.length - mostLines} more lines`] : []),
   ]
 }
 

@@ -74,7 +74,6 @@ async function setUp(job: Job, server: string): Promise<FleetsieError | undefine
       planOnly: options.plan ?? false,
       planned: (change) => session.emit({ type: 'resource', action: 'planned', ...told(change) }),
       changed: (change, ms) => session.emit({ type: 'resource', action: 'changed', ms, ...told(change) }),
-      note: (message) => session.emit({ type: 'note', stage: server, message }),
     })
     const ms = performance.now() - started
     session.emit({ type: 'server', server, plan: options.plan ?? false, resources, differ: differed, ms })

@@ -24,7 +24,6 @@ export interface Place {
   asRoot(script: Script, how?: Omit<RemoteOptions, 'sudo' | 'signal'>): Promise<RemoteResult>
   /** A new connection, made as the present one was. */
   again(): Promise<Host>
-  note(line: string): void
 }
 
 export interface Resource {
@@ -34,6 +33,8 @@ export interface Resource {
   check: Script
   /** Undefined where all is as it should be. Fails where the machine cannot be made so. */
   diff(facts: Facts): Difference | undefined | Promise<Difference | undefined>
+  /** What apply will need to be told or allowed; it fails before anything of the machine was changed. */
+  prepare?(facts: Facts): Promise<void>
   /** Makes it so, from whatever an earlier, interrupted try has left. */
   apply(place: Place, facts: Facts): Promise<void>
 }

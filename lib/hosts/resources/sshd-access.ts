@@ -10,7 +10,7 @@ export interface Login {
 
 const check = `sshd -T -C user=nobody,host=localhost,addr=127.0.0.1 2>/dev/null | grep -E '^(allow|deny)(users|groups) ' | encoded rules`
 
-/** Comes first in a list of resources: what it fails with is said before anything is touched. */
+/** Fails before anything of the machine is changed. */
 export function sshdAccess(logins: readonly Login[]): Resource {
   const refused = (rules: string): string | undefined => {
     const found = logins.flatMap((login) => {
@@ -26,7 +26,9 @@ export function sshdAccess(logins: readonly Login[]): Resource {
       const because = refused(decoded(facts, 'rules') ?? '')
       return because === undefined ? undefined : { because }
     },
-    apply: async (_place, facts) => {
+    // No one but the administrator can apply this.
+    apply: async () => {},
+    prepare: async (facts) => {
       const because = refused(decoded(facts, 'rules') ?? '')
       throw new FleetsieError('E_UNSAFE', `${because}; nothing was changed`, {
         hint: `add ${logins.map(({ user }) => user).join(' and ')}, or their groups, in /etc/ssh/sshd_config`,

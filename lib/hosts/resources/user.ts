@@ -34,6 +34,7 @@ export interface UserOptions {
 }
 
 export function user(name: string, { groups, password }: UserOptions): Resource {
+  let secret: string | undefined
   return {
     name: `user ${name}`,
     check: { text: check, args: [name] },
@@ -43,9 +44,12 @@ export function user(name: string, { groups, password }: UserOptions): Resource 
       if (missing.length > 0) return { because: `not in group ${missing.join(', ')}` }
       return facts.has('password') ? undefined : { because: 'it has no password' }
     },
-    apply: async (place, facts) => {
-      const secret = facts.has('password') ? undefined : await password()
-      if (secret !== undefined) expectPassword(secret)
+    prepare: async (facts) => {
+      if (facts.has('password')) return
+      secret = await password()
+      expectPassword(secret)
+    },
+    apply: async (place) => {
       await place.asRoot({ text: make, args: [name, groups.join(',')] })
       if (secret !== undefined) await place.asRoot({ text: setPassword }, { stdin: `${name}:${secret}\n` })
     },
