@@ -1,5 +1,5 @@
 /** The verbs of the fleet: its server, its disks, its devices. */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { Session } from '../session.ts'
 import { age, positive, verb } from './verb.ts'
 
@@ -24,7 +24,11 @@ export function fleetCommands(root: Command, session: Session): void {
     'allocate devices for a fleet on its server, and write the USB disk that provisions them',
     'gen hull fleet.example.org 100 sda1',
   )
-    .option('--expires <age>', 'how long the disk can claim devices: 30d, 12h, never', lifetime, 90 * day)
+    .addOption(
+      new Option('--expires <age>', 'how long the disk can claim devices: 30d, 12h, never')
+        .argParser(lifetime)
+        .default(90 * day, '90d'),
+    )
     .option('--server-keys', 'let devices that speak the two-line form claim: the server makes their keys')
     .option('--zip [file]', "the disk's files as a zip; default: FLEET_files_for_usb_disk.zip")
     .option('--unmount', 'unmount the partition first; else what is mounted is written where it is mounted')
@@ -33,7 +37,65 @@ export function fleetCommands(root: Command, session: Session): void {
     .action(async (fleet: string, host: string, num?: string, disk?: string, options = {}) =>
       (await import('../verbs/gen.ts')).gen(session, [fleet, host, num, disk], options),
     )
+
+  // Before those of ssh itself are told apart from ours by where they stand.
+  root.enablePositionalOptions()
+  verb(
+    root,
+    'ssh <fleet-n> [command...]',
+    'log in to a device through its tunnel, or run a command there',
+    'ssh barn-7 uptime',
+  )
+    .option('--host <host>', hostHelp)
+    .option('--config', 'print what ~/.ssh/config needs for all devices of the fleet <fleet-n>')
+    .passThroughOptions()
+    .addHelpText('after', sshHelp)
+    .action(async (name: string, words: string[], options) =>
+      (await import('../verbs/ssh.ts')).ssh(session, name, words, options),
+    )
+
+  verb(
+    root,
+    'ports <fleet> [user@host]',
+    'give every connected device of a fleet a port here, until Ctrl-C',
+    'ports barn fleetsie@fleet.example.org',
+  ).action(async (fleet: string, host: string | undefined, options) =>
+    (await import('../verbs/ports.ts')).ports(session, fleet, host, options),
+  )
+
+  verb(
+    root,
+    'revoke <fleet-or-device>',
+    'take from a device, a lost disk or a whole fleet what it may do on the server, at once',
+    'revoke barn-7',
+  )
+    .option('--lot <lot>', 'a disk of the fleet: its devices that have claimed stay')
+    .option('--host <host>', hostHelp)
+    .option('-y, --yes', 'do not ask before a whole fleet is revoked')
+    .action(async (name: string, options) =>
+      (await import('../verbs/revoke.ts')).revoke(session, name, options),
+    )
+
+  verb(
+    root,
+    'rotate <fleet-or-device>',
+    'give a device, or all connected ones of a fleet, new keys for their tunnels',
+    'rotate barn',
+  )
+    .option('--host <host>', hostHelp)
+    .option('-j, --jobs <n>', 'how many devices at once', positive, 8)
+    .action(async (name: string, options) =>
+      (await import('../verbs/rotate.ts')).rotate(session, name, options),
+    )
 }
+
+const hostHelp = "the fleet's server; default: the one that was last used"
+
+const sshHelp = `
+What follows <fleet-n> is for OpenSSH's ssh: options of its own, then a command.
+  $ fleetsie ssh barn-7 -- -L 8080:localhost:80 -N
+  $ fleetsie ssh --config barn >~/.ssh/barn.conf    # with \`Include barn.conf\` first in ~/.ssh/config
+  $ scp notes.txt barn-7:`
 
 const day = 86_400_000
 
