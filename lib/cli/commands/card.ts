@@ -1,5 +1,6 @@
 /** The verbs that write cards and disks. */
 import type { Command } from 'commander'
+import { FleetsieError } from '../../errors.ts'
 import type { Session } from '../session.ts'
 import { append, verb } from './verb.ts'
 
@@ -26,10 +27,36 @@ export function cardCommands(root: Command, session: Session): void {
       (await import('../verbs/updatesd.ts')).updatesd(session, devices, options),
     )
 
-  verb(root, 'devices', 'list the cards and disks that are here, and what is on them', 'devices').action(
-    async (options) => (await import('../verbs/devices.ts')).devices(session, options),
+  verb(
+    root,
+    'devices [fleet...]',
+    'list the cards and disks that are here, and what is on them, or the devices of fleets',
+    'devices',
   )
+    .option('--host <host>', "the fleets' server; default: the one that was last used")
+    .option('--online', 'those that are connected')
+    .option('--unclaimed', 'those that no device has claimed')
+    .option('--revoked', 'those that were revoked')
+    .option('--name <pattern>', "those whose names match: 'barn-1*'")
+    .option('--csv', 'print comma-separated values')
+    .addHelpText('after', devicesHelp)
+    .action(async (fleets: string[], options) => {
+      if (fleets.length > 0) {
+        return (await import('../verbs/fleet-devices.ts')).fleetDevices(session, fleets, options)
+      }
+      const { json: _, ...others } = options
+      if (Object.keys(others).length > 0) {
+        throw new FleetsieError('E_USAGE', 'which fleet? These options are about the devices of one', {
+          hint: 'fleetsie devices FLEET@HOST --online',
+        })
+      }
+      return (await import('../verbs/devices.ts')).devices(session, options)
+    })
 }
+
+const devicesHelp = `
+  $ fleetsie devices barn@fleet.example.org
+  $ fleetsie devices barn --online --csv >online.csv`
 
 const updatesdHelp = `
 <device> is a name without /dev/, a path below /dev, or a file, written with a slash: ./card.img.

@@ -1,10 +1,10 @@
 /** What can be completed, taken from the declared verbs: one model that the script of each shell is written from. */
 import type { Argument, Command, Option } from 'commander'
 
-/** How a value is completed: from a list, from this pipeline's targets or stages, from what the machine has, or as a file. */
+/** How a value is completed: from a list, from this pipeline's targets or stages, from what the machine has or knows, or as a file. */
 export type Values =
   | { from: 'list'; list: readonly string[] }
-  | { from: 'targets' | 'stages' | 'disks' | 'files' | 'nothing' }
+  | { from: 'targets' | 'stages' | 'disks' | 'fleets' | 'files' | 'nothing' }
 
 export interface Flag {
   /** With their dashes: `-j`, `--jobs`. */
@@ -70,6 +70,7 @@ function valuesOf(name: string, choices: readonly string[] | undefined): Values 
   if (choices) return { from: 'list', list: choices }
   const word = name.toLowerCase()
   if (word === 'target' || word === 'stage') return { from: `${word}s` }
+  if (/^fleet(?!_host)/.test(word)) return { from: 'fleets' }
   if (/^(?:dev|disk|card)/.test(word)) return { from: 'disks' }
   if (/^(?:a|b|csv|folder)$|file|path|image/.test(word)) {
     return { from: 'files' }

@@ -5,7 +5,7 @@ import type { Session } from '../session.ts'
 const programs = ['fleetsie', 'fleetsie_mod']
 
 export type Shell = 'bash' | 'zsh' | 'fish'
-export type WordList = 'targets' | 'stages' | 'disks'
+export type WordList = 'targets' | 'stages' | 'disks' | 'fleets'
 
 export async function completion(session: Session, shell: Shell, root: Command): Promise<void> {
   const { verbsOf } = await import('../completion/words.ts')
@@ -34,6 +34,10 @@ export async function wordList(session: Session, list: WordList): Promise<void> 
 
 async function words({ project }: Session, list: WordList): Promise<string[]> {
   if (list === 'disks') return (await import('../completion/disks.ts')).disks()
+  if (list === 'fleets') {
+    const { knownFleets } = await import('../../fleet/client/fleet-folder.ts')
+    return (await knownFleets(process.env)).map(({ fleet }) => fleet)
+  }
   if (!project) return []
   const names = Object.keys(project.targets)
   if (list === 'targets') return names

@@ -1,0 +1,86 @@
+/** `devices FLEET`: the devices of a fleet, as its server knows them. */
+import { callServer } from '../../fleet/client/call.ts'
+import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
+import { type ListedDevice, type ListRequest, listReply } from '../../fleet/server/protocol.ts'
+import { csvHeader, csvRow, deviceLine, tableHeader } from '../fleet/device-lines.ts'
+import { onFleetServer } from '../fleet/server.ts'
+import type { Session } from '../session.ts'
+
+export interface FleetDevicesOptions {
+  json?: boolean
+  csv?: boolean
+  host?: string
+  online?: boolean
+  unclaimed?: boolean
+  revoked?: boolean
+  name?: string
+}
+
+export async function fleetDevices(
+  session: Session,
+  fleets: readonly string[],
+  options: FleetDevicesOptions,
+): Promise<void> {
+  await session.show(options)
+  const places = await Promise.all(fleets.map((fleet) => findPlace(process.env, fleet, options.host)))
+  if (options.csv && !options.json) session.emit({ type: 'answer', text: csvHeader })
+  for (const place of places) {
+    const { devices } = await onFleetServer(session, place, (host) =>
+      callServer(host, listOf(place), listReply, { signal: session.signal }),
+    )
+    await rememberHost(process.env, place)
+    tell(session, devices.filter(wanted(options)), devices, options)
+  }
+}
+
+function listOf({ fleet }: FleetPlace): ListRequest {
+  return { do: 'list', fleet }
+}
+
+/** States add up; a pattern narrows. */
+function wanted({
+  online,
+  unclaimed,
+  revoked,
+  name,
+}: FleetDevicesOptions): (device: ListedDevice) => boolean {
+  const states = new Set([
+    ...(online ? ['online'] : []),
+    ...(unclaimed ? ['unclaimed'] : []),
+    ...(revoked ? ['revoked'] : []),
+  ])
+  const pattern = name === undefined ? undefined : globPattern(name)
+  return ({ state, hostname }) =>
+    (states.size === 0 || states.has(state)) && (pattern === undefined || pattern.test(hostname))
+}
+
+/** `*` is anything, `?` one character. */
+function globPattern(glob: string): RegExp {
+  const escaped = glob.slice(0, 100).replace(/[.+^${}()|[\]\\]/g, '\\$&')
+  return new RegExp(`^${escaped.replace(/\*+/g, '.*').replaceAll('?', '.')}$`)
+}
+
+function tell(
+  session: Session,
+  shown: readonly ListedDevice[],
+  all: readonly ListedDevice[],
+  { csv, json }: FleetDevicesOptions,
+): void {
+  if (json) {
+    for (const device of shown) session.emit({ type: 'answer', text: deviceLine(device), data: device })
+    return
+  }
+  // One write for ten thousand lines.
+  const rows = shown.map(csv ? csvRow : deviceLine)
+  if (csv) {
+    if (rows.length > 0) session.emit({ type: 'answer', text: rows.join('\n') })
+    return
+  }
+  const count = (state: ListedDevice['state']): number =>
+    all.filter((device) => device.state === state).length
+  const lines = [...(rows.length > 0 ? [tableHeader] : []), ...rows]
+  const states = (['online', 'claimed', 'unclaimed', 'revoked'] as const).map(
+    (state) => `${count(state)} ${state === 'claimed' ? 'away' : state}`,
+  )
+  session.emit({ type: 'answer', text: [...lines, `${all.length} devices: ${states.join(', ')}`].join('\n') })
+}

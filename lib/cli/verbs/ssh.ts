@@ -1,0 +1,78 @@
+/** `ssh FLEET-N`: OpenSSH's ssh on a device, through its tunnel, with a certificate of hours. */
+import { spawn } from 'node:child_process'
+import { FleetsieError } from '../../errors.ts'
+import { callServer } from '../../fleet/client/call.ts'
+import { type Reached, sshArguments, sshConfig } from '../../fleet/client/device-ssh.ts'
+import { findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
+import { operatorLogin } from '../../fleet/client/operator-login.ts'
+import { type ListRequest, listReply } from '../../fleet/server/protocol.ts'
+import { askForDevice, expectOnline, findDevicePlace } from '../fleet/device-name.ts'
+import { onFleetServer } from '../fleet/server.ts'
+import type { Session } from '../session.ts'
+import { temporaryRun } from '../temporary-run.ts'
+
+interface SshOptions {
+  json?: boolean
+  host?: string
+  config?: boolean
+}
+
+export async function ssh(
+  session: Session,
+  name: string,
+  words: readonly string[],
+  options: SshOptions,
+): Promise<void> {
+  await session.show(options)
+  if (options.config) return config(session, name, words, options)
+  // For ssh itself a `--` here would make a command of its options.
+  const rest = words[0] === '--' ? words.slice(1) : words
+  const { place, idInFleet } = await findDevicePlace(name, options.host)
+  const { signal } = session
+  const { device, loginKey } = await onFleetServer(session, place, (host) =>
+    askForDevice(host, place, idInFleet, signal),
+  )
+  await rememberHost(process.env, place)
+  const reached = reachedBy(expectOnline(device))
+  const login = await temporaryRun(signal, (run) => operatorLogin(run, process.env, place, loginKey))
+  process.exitCode = await onTerminal('ssh', [...sshArguments(place, login, reached), ...rest])
+}
+
+/** Prints what ~/.ssh/config needs for every device that has claimed. */
+async function config(
+  session: Session,
+  name: string,
+  words: readonly string[],
+  options: SshOptions,
+): Promise<void> {
+  if (words.length > 0) throw new FleetsieError('E_USAGE', '--config takes a fleet, and no command')
+  const place = await findPlace(process.env, name, options.host)
+  const request: ListRequest = { do: 'list', fleet: place.fleet }
+  const reply = await onFleetServer(session, place, (host) =>
+    callServer(host, request, listReply, { signal: session.signal }),
+  )
+  await rememberHost(process.env, place)
+  const loginKey = reply.fleets[0]?.login_key ?? null
+  const login = await temporaryRun(session.signal, (run) => operatorLogin(run, process.env, place, loginKey))
+  const devices = reply.devices.flatMap(({ hostname, tunnel_port: port, state, user }): Reached[] =>
+    port !== null && (state === 'online' || state === 'claimed')
+      ? [{ hostname, port, user: user ?? undefined }]
+      : [],
+  )
+  session.emit({ type: 'answer', text: sshConfig(place, login, devices) })
+}
+
+function reachedBy(device: { hostname: string; tunnel_port: number; user: string | null }): Reached {
+  return { hostname: device.hostname, port: device.tunnel_port, user: device.user ?? undefined }
+}
+
+/** It has the terminal to itself, with its questions and its Ctrl-C. Answers its exit code. */
+function onTerminal(command: string, args: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: 'inherit' })
+    child.once('error', (cause) =>
+      reject(new FleetsieError('E_TOOL', `the program \`${command}\` did not start`, { cause })),
+    )
+    child.once('close', (code) => resolve(code ?? 255))
+  })
+}
