@@ -70,7 +70,7 @@ case $said in
 esac
 before=$(readlink -f -- "$link" 2>/dev/null || :)
 lead "closures/$2"
-if ! said=$(ask "$new" '{"do":"list"}'); then
+if ! said=$(ask "$new" '{"do":"setup"}'); then
 	if [ -n "$before" ] && [ -d "$before" ]; then lead "closures/\${before##*/}"; else rm -f -- "$link"; fi
 	printf 'the new closure does not work here, so the one before is in use again: %s\\n' "$said" >&2
 	exit 1

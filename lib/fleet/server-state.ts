@@ -15,7 +15,6 @@ import { user } from '../hosts/resources/user.ts'
 import { unitFile } from '../images/os/units.ts'
 import { type BundleFor, closure } from './closure-resource.ts'
 import { mainFile, serverFolder } from './registry/paths.ts'
-import { registryVersion } from './registry/schema.ts'
 import { rootHelperPath } from './server/root-helper.ts'
 import { currentClosure } from './server-paths.ts'
 
@@ -50,13 +49,11 @@ d /run/fleetsie 0755 root root -
 d /run/fleetsie/dev 0755 root root -
 `
 
-/** The schema is made, and an older one brought up to date, by the program that uses it. */
+/** Made by the program that uses it, which brings one of the older tool up to date as well, with the first `gen`. */
 const database = {
   guard: {
-    // A database's header has its user_version at byte 60 (sqlite.org/fileformat.html).
-    text: `[ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c '%U %a' -- "$1")" = 'fleetsie 600' ] &&
-	[ "$(od -An -tu4 -j60 -N4 --endian=big -- "$1")" -ge "$2" ]`,
-    args: [mainFile(serverFolder), String(registryVersion)],
+    text: `[ -f "$1" ] && [ ! -L "$1" ] && [ -s "$1" ] && [ "$(stat -c '%U %a' -- "$1")" = 'fleetsie 600' ]`,
+    args: [mainFile(serverFolder)],
   },
   does: {
     text: `set -eu
@@ -69,10 +66,10 @@ if [ -e "$1" ]; then
 	runuser -u fleetsie -- chmod 600 -- "$1"
 fi
 cd /
-printf '%s\\n' '{"do":"list"}' | runuser -u fleetsie -- env HOME=/home/fleetsie "$2/fleetsie_gen_srv" >&2`,
+printf '%s\\n' '{"do":"setup"}' | runuser -u fleetsie -- env HOME=/home/fleetsie "$2/fleetsie_gen_srv" >&2`,
     args: [mainFile(serverFolder), currentClosure],
   },
-  because: 'it is missing, of an older form, or open to others',
+  because: 'it is missing, or open to others',
 }
 
 export interface ServerOptions {

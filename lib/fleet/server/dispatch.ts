@@ -5,6 +5,7 @@ import { gen } from './requests/gen.ts'
 import { list } from './requests/list.ts'
 import { revoke } from './requests/revoke.ts'
 import { rotate } from './requests/rotate.ts'
+import { setup } from './requests/setup.ts'
 
 /** Answers a checked request; fails as the request's own function says. */
 export async function answerRequest(server: Server, request: AnyRequest): Promise<unknown> {
@@ -17,5 +18,7 @@ export async function answerRequest(server: Server, request: AnyRequest): Promis
       return revoke(server, request)
     case 'rotate':
       return rotate(server, request)
+    case 'setup':
+      return setup(server)
   }
 }

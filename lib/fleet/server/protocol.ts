@@ -150,8 +150,22 @@ export const rotateReply = v.object({
 })
 export type RotateReply = v.InferOutput<typeof rotateReply>
 
+/** A Main database is there, empty where none was. `srv` asks for it on the server itself. */
+export const setupRequest = v.strictObject({ do: v.literal('setup') })
+
+export interface SetupReply {
+  /** Of the databases that this program makes. */
+  version: number
+}
+
 /** Everything that fleetsie_gen_srv can be asked. */
-export const anyRequest = v.variant('do', [genRequest, listRequest, revokeRequest, rotateRequest])
+export const anyRequest = v.variant('do', [
+  genRequest,
+  listRequest,
+  revokeRequest,
+  rotateRequest,
+  setupRequest,
+])
 export type AnyRequest = v.InferOutput<typeof anyRequest>
 
 /** Instead of an answer; the exit code is that of the error code. */
