@@ -9,7 +9,7 @@ import type { Planned } from '../../hosts/converge.ts'
 import { keyInFile, offeredKeys } from '../../hosts/public-keys.ts'
 import { parseDestination } from '../../hosts/ssh/destination.ts'
 import type { Prompts } from '../../hosts/ssh/types.ts'
-import { newPassword, oneAtATime } from '../fleet/questions.ts'
+import { newPassword } from '../fleet/new-password.ts'
 import { terminalPrompts } from '../prompts.ts'
 import type { Session } from '../session.ts'
 
@@ -36,7 +36,7 @@ export async function srv(session: Session, servers: readonly string[], options:
   const job: Job = {
     session,
     options,
-    prompts: oneAtATime(terminalPrompts(session.signal)),
+    prompts: terminalPrompts(session.signal),
     key: options.key === undefined ? undefined : await keyInFile(options.key),
     bundleFor: bundles(session),
   }

@@ -1,0 +1,16 @@
+/** The question for a new password. */
+import { FleetsieError } from '../../errors.ts'
+import type { Prompts } from '../../hosts/ssh/types.ts'
+
+/** How often two passwords may differ. */
+const tries = 3
+
+/** A password that was typed the same way twice. Fails with E_CANCELLED. */
+export async function newPassword(prompts: Prompts, whose: string): Promise<string> {
+  for (let tried = 0; tried < tries; tried++) {
+    const again = tried === 0 ? '' : 'The two differ. '
+    const first = await prompts.secret(`${again}New password for ${whose}: `)
+    if (first === (await prompts.secret(`New password for ${whose}, once more: `))) return first
+  }
+  throw new FleetsieError('E_CANCELLED', 'no password was typed the same way twice')
+}
