@@ -195,7 +195,7 @@ async function ask(session: ServerSession, request: GenRequest, tools: GenTools)
       if (attempt === attempts || tools.signal.aborted || !isCut(error)) throw error
       tools.warn(`${error.message}; the same request is sent again`)
       await session.close()
-      await wait(attempt * 500, undefined, { signal: tools.signal })
+      await wait(attempt * 200, undefined, { signal: tools.signal })
     }
   }
 }
