@@ -57,8 +57,11 @@ function decide(db: FleetDatabase, request: ClaimRequest, caller: Caller): Outco
   if (refusal !== undefined) return { answer: { kind: 'Error', message: refusal } }
   const row = findRow(db, fleet, request.otp)
   const foreign = lot !== undefined && row !== undefined && !isOfLot(db, lot, row.id_in_fleet)
-  // Who holds the OTP of a revoked device learns no more than who guesses.
-  if (!row || foreign || row.hwid?.startsWith('revoked:')) return { answer: { kind: 'Bad' } }
+  if (!row || foreign) return { answer: { kind: 'Bad' } }
+  // Any other who holds the OTP of a revoked device learns no more than who guesses.
+  if (row.hwid?.startsWith('revoked:') && !row.hwid.endsWith(`:${request.hwid}`))
+    return { answer: { kind: 'Bad' } }
+  if (wasRevoked(db, request.hwid)) return { answer: { kind: 'Error', message: 'this device was revoked' } }
   if (row.hwid === request.hwid) return again(db, row, request, caller)
   if (db.get('SELECT 1 FROM devices WHERE hwid = ?', request.hwid)) return registered(request.hwid)
   if (row.hwid === null) return register(db, row, request, caller)
@@ -105,6 +108,12 @@ function lowestUnclaimed(db: FleetDatabase, { fleet, lot }: Caller): number | un
     (SELECT 1 FROM lot_devices WHERE lot = ? AND lot_devices.id_in_fleet = devices.id_in_fleet))
     ORDER BY id_in_fleet LIMIT 1`
   return db.get<{ id_in_fleet: number }>(sql, fleet, lot ?? null, lot ?? null)?.id_in_fleet
+}
+
+/** A range of the index on hwid: of a million devices only the revoked ones are looked at. */
+function wasRevoked(db: FleetDatabase, hwid: string): boolean {
+  const sql = `SELECT 1 FROM devices WHERE hwid > 'revoked:' AND hwid < 'revoked;' AND substr(hwid, -18) = ?`
+  return db.get(sql, `:${hwid}`) !== undefined
 }
 
 function register(db: FleetDatabase, row: IdentityRow, request: ClaimRequest, caller: Caller): Outcome {

@@ -141,13 +141,15 @@ describe('a claim', () => {
     })
   }
 
-  it('of a revoked device is Bad, as if the OTP had never been', () => {
+  it('of a revoked device is an Error, and Bad to others, as if its OTP had never been', () => {
     fleet.claim(1, 1, keys[0])
     fleet.db.run(`UPDATE devices SET hwid = 'revoked:1:' || hwid, tunnel_port = -id WHERE id = 1`)
-    assert.deepEqual(fleet.claim(1, 1, keys[0]).answer, { kind: 'Bad' })
+    const refused = error('this device was revoked')
+    assert.deepEqual(fleet.claim(1, 1, keys[0]).answer, refused)
     assert.deepEqual(fleet.claim(2, 1, keys[1]).answer, { kind: 'Bad' })
-    // Its hardware may come back as another device.
-    assert.equal(fleet.claim(1, 2, keys[0]).answer.kind, 'Ok')
+    // With the OTP of another device it stays out as well.
+    assert.deepEqual(fleet.claim(1, 2, keys[0]).answer, refused)
+    assert.equal(fleet.claim(2, 2, keys[1]).answer.kind, 'Ok')
   })
 
   it('gives what the older tool keeps for devices and fleets', () => {
