@@ -11,7 +11,6 @@ import { answerText, later } from './answer.ts'
 import { auditLine } from './audit-line.ts'
 import { type Caller, decideClaim, type Outcome, stillHas } from './claim.ts'
 import { readRequest } from './read-request.ts'
-import type { ClaimRequest } from './request.ts'
 
 export interface ClaimPlaces {
   /** fleet.sqlite */
@@ -32,31 +31,34 @@ export async function serveClaim(
   places: ClaimPlaces,
 ): Promise<string> {
   const request = await readRequest(input)
-  const outcome = 'error' in request ? refused(request.error) : answerTo(request, caller, places)
+  if ('error' in request) {
+    const outcome = refused(request.error)
+    await write(output, answerText(outcome.answer))
+    return auditLine(outcome, caller, undefined)
+  }
+  let db: FleetDatabase | undefined
+  const answer = (): Outcome => {
+    try {
+      db = openFleet(places.fleet)
+      const outcome = decideClaim(db, request, caller)
+      return outcome.claimed ? letIn(db, outcome, caller.fleet, places.authorizedKeys) : outcome
+    } catch (error) {
+      // What exactly, is nothing for a device to know.
+      const why = error instanceof FleetsieError ? error.code : (error as NodeJS.ErrnoException).code
+      return refused(`${later}the server could not take this claim (${why ?? 'E_BUG'})`)
+    }
+  }
+  const outcome = answer()
   await write(output, answerText(outcome.answer))
-  // After the answer: no device waits for it, and the next `gen` makes up for what is lost here.
-  if (outcome.claimed?.fresh) forgetOtp(places.provisioning, outcome.claimed.idInFleet)
-  return auditLine(outcome, caller, 'hwid' in request ? request.hwid : undefined)
+  // After the answer, for no device waits for it: whoever closes the database last writes its journal back, and what
+  // is lost of the rest the next `gen` makes up for.
+  quietly(() => db?.close())
+  if (outcome.claimed?.fresh) quietly(() => forgetOtp(places.provisioning, outcome.claimed!.idInFleet))
+  return auditLine(outcome, caller, request.hwid)
 }
 
 function refused(message: string): Outcome {
   return { answer: { kind: 'Error', message } }
-}
-
-function answerTo(request: ClaimRequest, caller: Caller, places: ClaimPlaces): Outcome {
-  try {
-    const db = openFleet(places.fleet)
-    try {
-      const outcome = decideClaim(db, request, caller)
-      return outcome.claimed ? letIn(db, outcome, caller.fleet, places.authorizedKeys) : outcome
-    } finally {
-      db.close()
-    }
-  } catch (error) {
-    // What exactly, is nothing for a device to know.
-    const why = error instanceof FleetsieError ? error.code : (error as NodeJS.ErrnoException).code
-    return refused(`${later}the server could not take this claim (${why ?? 'E_BUG'})`)
-  }
 }
 
 function openFleet(file: string): FleetDatabase {
@@ -89,14 +91,22 @@ function letIn(db: FleetDatabase, outcome: Outcome, fleet: string, authorizedKey
 }
 
 function forgetOtp(provisioning: string, idInFleet: number): void {
+  const db = new FleetDatabase(provisioning)
   try {
-    const db = new FleetDatabase(provisioning)
     db.pragma(`busy_timeout = ${provisioningBusy}`)
     db.pragma('secure_delete = ON')
     db.run('DELETE FROM devices WHERE id_in_fleet = ?', idInFleet)
+  } finally {
     db.close()
+  }
+}
+
+/** The claim stands, whatever becomes of `work`. */
+function quietly(work: () => void): void {
+  try {
+    work()
   } catch {
-    // The claim stands without it.
+    // Made up for by `gen`.
   }
 }
 
