@@ -15,21 +15,47 @@ interface Execution extends RemoteOptions {
   gate: SudoGate | undefined
   /** Why the connection broke, if it did. */
   broken: () => FleetsieError
-  /** Called when the other side has closed the channel as well. */
-  closed: () => void
+}
+
+interface Exit {
+  code: number | null
+  signal: string | undefined
+}
+
+/** A program that has been started. */
+export interface Session {
+  channel: ClientChannel
+  /** Set before it is closed, unless the connection broke. */
+  exit: Exit | undefined
+  /** When the other side has closed the channel as well. */
+  closed: Promise<void>
 }
 
 /** Opens a session and starts `command` in it. Rejects with what ssh2 says when the other side opens none. */
-export function openChannel(client: Client, command: string): Promise<ClientChannel> {
+export function openSession(client: Client, command: string): Promise<Session> {
   return new Promise((resolve, reject) => {
-    client.exec(command, (error, channel) => (error ? reject(error) : resolve(channel)))
+    client.exec(command, (error, channel) => {
+      if (error) {
+        reject(error)
+        return
+      }
+      // At once: one packet may hold all of a program's life.
+      const closed = new Promise<void>((done) => channel.once('close', () => done()))
+      const session: Session = { channel, exit: undefined, closed }
+      channel.once('exit', (code: number | null, signal?: string) => {
+        session.exit = { code, signal }
+      })
+      // ssh2 reports through the client what breaks a channel.
+      channel.on('error', () => {})
+      resolve(session)
+    })
   })
 }
 
 /** Fails with E_STAGE (too much output), E_TIMEOUT, E_INTERRUPTED, E_RIGHTS (sudo), E_IO (the connection broke). */
-export async function execute(channel: ClientChannel, how: Execution): Promise<RemoteResult> {
+export async function execute(session: Session, how: Execution): Promise<RemoteResult> {
   const { label, gate, signal, limit = defaultLimit } = how
-  let exit: { code: number | null; signal: string | undefined } | undefined
+  const { channel, closed } = session
   let stop: (reason: unknown) => void = () => {}
   const stopped = new Promise<never>((_, reject) => {
     stop = (reason) => {
@@ -40,12 +66,6 @@ export async function execute(channel: ClientChannel, how: Execution): Promise<R
     }
   })
   stopped.catch(() => {})
-  const finished = new Promise<void>((resolve) => channel.once('close', () => resolve())).then(how.closed)
-  channel.once('exit', (code: number | null, name?: string) => {
-    exit = { code, signal: name }
-  })
-  // ssh2 reports through the client what breaks a channel.
-  channel.on('error', () => {})
   const onAbort = (): void => stop(new FleetsieError('E_INTERRUPTED', `${label} was interrupted`))
   signal?.addEventListener('abort', onAbort, { once: true })
   let timer: NodeJS.Timeout | undefined
@@ -65,11 +85,11 @@ export async function execute(channel: ClientChannel, how: Execution): Promise<R
       start()
       opened(true)
     }).finally(() => opened(false))
-    const fed = running.then((runs) => (runs ? feed(channel, how.stdin, finished) : undefined))
-    const [kept, said] = await Promise.all([stdout, stderr, fed, finished])
-    if (exit === undefined) throw how.broken()
+    const fed = running.then((runs) => (runs ? feed(channel, how.stdin, closed) : undefined))
+    const [kept, said] = await Promise.all([stdout, stderr, fed, closed])
+    if (!session.exit) throw how.broken()
     if (gate && !gate.open) throw gate.refusal()
-    return { ...ended(exit), stdout: kept, stderr: said }
+    return { ...ended(session.exit), stdout: kept, stderr: said }
   }
   try {
     if (signal?.aborted) onAbort()
@@ -137,7 +157,7 @@ async function listen(channel: ClientChannel, gate: SudoGate | undefined, runs: 
 async function feed(
   channel: ClientChannel,
   stdin: RemoteOptions['stdin'],
-  finished: Promise<void>,
+  closed: Promise<void>,
 ): Promise<void> {
   if (!(stdin instanceof Readable)) {
     if (stdin === undefined) channel.end()
@@ -145,7 +165,7 @@ async function feed(
     return
   }
   let over = false
-  finished.then(() => {
+  closed.then(() => {
     over = true
     stdin.destroy()
   })
@@ -153,7 +173,7 @@ async function feed(
     for await (const chunk of stdin as AsyncIterable<Buffer | string>) {
       if (over) return
       if (channel.write(chunk)) continue
-      await Promise.race([new Promise((resolve) => channel.once('drain', resolve)), finished])
+      await Promise.race([new Promise((resolve) => channel.once('drain', resolve)), closed])
     }
   } catch (error) {
     if (over) return
@@ -162,7 +182,7 @@ async function feed(
   channel.end()
 }
 
-function ended(exit: { code: number | null; signal: string | undefined }): {
+function ended(exit: Exit): {
   code: number
   killedBy?: string
 } {

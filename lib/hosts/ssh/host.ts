@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream'
 import type { Client, ClientChannel } from 'ssh2'
 import { FleetsieError } from '../../errors.ts'
-import { execute, openChannel } from './execute.ts'
+import { execute, openSession, type Session } from './execute.ts'
 import { quoteCommand } from './quote.ts'
 import { scriptCommand } from './script.ts'
 import { Slots } from './slots.ts'
@@ -58,15 +58,16 @@ export class SshHost implements Host {
     const command = quoteCommand(gate ? gate.wrap(argv) : argv)
     const label = `${argv[0]} on ${this.name}`
     const release = await this.slots.take()
-    let channel: ClientChannel
+    let session: Session
     try {
       how.signal?.throwIfAborted()
-      channel = await this.open(() => openChannel(this.client, command))
+      session = await this.open(() => openSession(this.client, command))
     } catch (error) {
       release()
       throw error
     }
-    return execute(channel, { ...how, label, gate, broken: () => this.failure(), closed: release })
+    session.closed.then(release)
+    return execute(session, { ...how, label, gate, broken: () => this.failure() })
   }
 
   async script(text: string, args: readonly string[], how: RemoteOptions = {}): Promise<RemoteResult> {
@@ -94,7 +95,7 @@ export class SshHost implements Host {
     await this.beyond()
   }
 
-  private async open(work: () => Promise<ClientChannel>): Promise<ClientChannel> {
+  private async open<T>(work: () => Promise<T>): Promise<T> {
     if (this.broken) throw this.broken
     try {
       return await work()

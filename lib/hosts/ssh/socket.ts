@@ -98,12 +98,13 @@ class ProxyStream extends Duplex {
     this.wanted()
   }
 
-  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.stdin.then((stdin) => stdin.write(chunk, done))
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    // How the program ended says more than that its pipe broke.
+    this.stdin.then((stdin) => stdin.write(chunk, () => done()))
   }
 
   override _final(done: () => void): void {
-    this.stdin.then((stdin) => stdin.end(done))
+    this.stdin.then((stdin) => stdin.end(() => done()))
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
