@@ -73,19 +73,23 @@ export function fillDisk(db: FleetDatabase, call: Call, otps: Otps): string[] {
   const wanted = [...unclaimed].filter((id) =>
     again ? mine.has(id) : which === 'all' || has.has(id) || !live.has(id),
   )
-  for (const id of mine) {
-    if (unclaimed.has(id)) db.run('DELETE FROM lot_devices WHERE lot = ? AND id_in_fleet = ?', disk.lot, id)
-  }
+  const keep = new Set(wanted)
+  for (const id of mine) if (unclaimed.has(id) && !keep.has(id)) takeOff(db, disk.lot, id)
   for (const id of wanted) {
+    if (mine.has(id)) continue
     db.run('INSERT INTO lot_devices (lot, id_in_fleet) VALUES (?, ?)', disk.lot, id)
     const lots = dead.get(id)
-    if (lots === undefined || mine.has(id) || live.has(id)) continue
+    if (lots === undefined || live.has(id)) continue
     otps.delete(id)
-    for (const lot of lots) db.run('DELETE FROM lot_devices WHERE lot = ? AND id_in_fleet = ?', lot, id)
+    for (const lot of lots) takeOff(db, lot, id)
   }
-  const usedUp = disk.claimed.filter((id) => wanted.includes(id)).slice(0, 20)
+  const usedUp = disk.claimed.filter((id) => keep.has(id)).slice(0, 20)
   const names = usedUp.map((id) => hostname(fleet, id)).join(', ')
   return names ? [`the disk had used up ${names}, which nobody has claimed: it holds them again`] : []
+}
+
+function takeOff(db: FleetDatabase, lot: string, id: number): void {
+  db.run('DELETE FROM lot_devices WHERE lot = ? AND id_in_fleet = ?', lot, id)
 }
 
 export function unclaimedIds(db: FleetDatabase, fleet: string): number[] {
