@@ -86,9 +86,12 @@ async function setUp(job: Job, server: string): Promise<FleetsieError | undefine
 /** Each architecture's bundle is built once, however many servers have it. */
 function bundles(session: Session): (architecture: Architecture) => Promise<string> {
   const made = new Map<Architecture, Promise<string>>()
+  // While the servers are being reached.
+  const opened = session.openStore()
+  opened.catch(() => {})
   const make = async (architecture: Architecture): Promise<string> => {
     const build = new Build({
-      store: await session.openStore(),
+      store: await opened,
       emit: (event) => {
         // A server's lines tell what was done; that a closure was at hand is no news.
         if (event.type !== 'stage' || !['cached', 'unchanged'].includes(event.action)) session.emit(event)

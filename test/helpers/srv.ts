@@ -1,0 +1,116 @@
+/** `srv` as a manager runs it against the rig's server: in its network, and where it asks, on a terminal. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { BuildEvent } from '../../lib/engine/events.ts'
+import { removeTree } from '../../lib/engine/store/remove.ts'
+import type { FleetServer } from './fleet-server.ts'
+import { type Ended, events } from './npm-project.ts'
+import { copyCode } from './scratch.ts'
+
+export interface Ran extends Ended {
+  events: BuildEvent[]
+  /** What stood on the terminal, where there was one. */
+  screen: string
+  ms: number
+}
+
+/** The password that the tests give to fleetsie. */
+export const fleetsiePassword = 'battery staple'
+
+/** The program where nobody edits it meanwhile, with a store that may be shared by all test files of a run. */
+export class SrvProgram {
+  private readonly folder = mkdtempSync(join(tmpdir(), 'fleetsie-srv-'))
+  private readonly store: string
+
+  private constructor() {
+    const shared = process.env['FLEETSIE_TEST_SHARED']
+    this.store = join(shared ?? this.folder, 'store')
+  }
+
+  static async make(): Promise<SrvProgram> {
+    const made = new SrvProgram()
+    await copyCode(join(made.folder, 'code'))
+    return made
+  }
+
+  remove(): Promise<void> {
+    return removeTree(this.folder)
+  }
+
+  /** Without a terminal. `hear` gets each event as it comes, and the process; killing it is the test's business. */
+  async run(
+    server: FleetServer,
+    args: readonly string[],
+    hear: (event: BuildEvent, kill: () => void) => void = () => {},
+  ): Promise<Ran> {
+    const [command, rest] = server.enter(['setsid', '-w', ...this.command(args)], { env: this.env })
+    const started = performance.now()
+    const child = spawn(command, rest, { cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] })
+    const ended: Ended = { code: null, stdout: '', stderr: '' }
+    let line = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      ended.stdout += text
+      line += text
+      const whole = line.slice(0, line.lastIndexOf('\n') + 1)
+      line = line.slice(whole.length)
+      for (const event of events(whole)) hear(event, () => child.kill('SIGKILL'))
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      ended.stderr += text
+    })
+    const [code] = (await once(child, 'close')) as [number | null]
+    return { ...ended, code, events: events(ended.stdout), screen: '', ms: performance.now() - started }
+  }
+
+  /** On a terminal, where it is told what it asks for. */
+  async ask(server: FleetServer, args: readonly string[]): Promise<Ran> {
+    const out = join(this.folder, 'stdout')
+    const words = this.command(args).map((word) => `'${word}'`)
+    const line = `${words.join(' ')} >'${out}'`
+    const [command, rest] = server.enter(['script', '-qefc', line, '/dev/null'], { env: this.env })
+    const started = performance.now()
+    const child = spawn(command, rest, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
+    let screen = ''
+    let answered = 0
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      screen += text
+      const asked = screen.slice(answered)
+      const answer = /for sudo: $/.test(asked)
+        ? server.password
+        : /New password for .*: $/.test(asked)
+          ? fleetsiePassword
+          : undefined
+      if (answer === undefined) return
+      answered = screen.length
+      child.stdin.write(`${answer}\r`)
+    })
+    const [code] = (await once(child, 'close')) as [number | null]
+    const stdout = readFileSync(out, 'utf8')
+    rmSync(out)
+    return { code, stdout, stderr: '', screen, events: events(stdout), ms: performance.now() - started }
+  }
+
+  private get env(): Record<string, string> {
+    return { FLEETSIE_STORE: this.store }
+  }
+
+  private command(args: readonly string[]): string[] {
+    const code = join(this.folder, 'code')
+    const loader = pathToFileURL(join(code, 'node_modules/tsx/dist/loader.mjs')).href
+    return [process.execPath, '--import', loader, join(code, 'lib/cli/bin.ts'), 'srv', ...args]
+  }
+}
+
+/** Every file of the server that srv could touch, with its time, owner and inode. */
+export async function snapshot(server: FleetServer): Promise<string> {
+  const folders = ['/etc', '/home', '/opt', '/root', '/usr', '/var/lib', '/run/fleetsie']
+  const format = '%p %y %T@ %C@ %i %u %g %m %s %l\\n'
+  // A login leaves traces of its own.
+  const own = ['-path', '*/sudo/*', '-prune', '-o', '-path', '/var/lib/apt/*', '-prune', '-o']
+  const { stdout } = await server.run(['find', ...folders, ...own, '-printf', format])
+  return stdout
+}
