@@ -5,8 +5,8 @@ import type { Measured, Row } from './row.ts'
 export interface Results {
   taken: string
   machine: Machine
-  /** Bytes of the stock image, raw and as .img.xz. */
-  image: { raw: number; compressed: number }
+  /** Bytes of the stock image, raw and as .img.xz; absent where no scenario needed one. */
+  image?: { raw: number; compressed: number }
   rows: Row[]
 }
 
@@ -46,7 +46,7 @@ const top = 84
 /** An SVG that has its own light and dark colours. @throws when no scenario that is shown was measured */
 export function chart({ taken, machine, image, rows }: Results): string {
   const groups = shown.flatMap(([name, title]) => groupOf(name, title, rows))
-  if (groups.length === 0)
+  if (groups.length === 0 || image === undefined)
     throw new Error('no scenario of the chart was measured: run cold, edit or nothing-to-do')
   const walls = groups.flatMap(({ bars }) => bars.map(({ wall }) => wall))
   // The shortest bar is a bar as well.

@@ -20,17 +20,22 @@ import { cold } from './scenarios/cold.ts'
 import { decompress } from './scenarios/decompress.ts'
 import { desk } from './scenarios/desk.ts'
 import { edit } from './scenarios/edit.ts'
+import { fleetAllocate } from './scenarios/fleet-allocate.ts'
+import { fleetClaim } from './scenarios/fleet-claim.ts'
+import { fleetStorm } from './scenarios/fleet-storm.ts'
+import { fleetTunnels } from './scenarios/fleet-tunnels.ts'
 import { larger } from './scenarios/larger.ts'
 import { memory } from './scenarios/memory.ts'
 import { nothingToDo } from './scenarios/nothing-to-do.ts'
-import type { Bench, Scenario } from './scenarios/scenario.ts'
+import type { Bench, Ground, PlainScenario, Scenario } from './scenarios/scenario.ts'
 import type { StockImage } from './stock.ts'
 import { fiveTimes, type ImageOptions, sizesOf, stockImage } from './stock-image.ts'
 import { makeWorkplace, type Workplace } from './workplace.ts'
 
 const checkout = dirname(import.meta.dirname)
 /** What ends first comes first: who watches sees a figure soon. */
-const scenarios: readonly Scenario[] = [
+const scenarios: readonly (Scenario | PlainScenario)[] = [
+  fleetClaim,
   nothingToDo,
   decompress,
   desk,
@@ -41,12 +46,17 @@ const scenarios: readonly Scenario[] = [
   larger,
   memory,
   codecScenario,
+  fleetAllocate,
+  fleetTunnels,
+  fleetStorm,
 ]
 
 interface Options extends ImageOptions {
   runs: number
   peers: boolean
   svg?: string | true
+  /** Devices. */
+  most: number
 }
 
 const program = new Command('npm run bench --')
@@ -62,6 +72,12 @@ const program = new Command('npm run bench --')
     5,
   )
   .option('--no-peers', 'an edit beside the shell script alone: spares ten minutes')
+  .option(
+    '--most <n>',
+    'so many devices at most in the scenarios of the fleet, for a trial',
+    positive,
+    1_000_000,
+  )
   .option('--cache <folder>', 'keep the images that are made there, for the next time')
   .option('--svg [results]', 'measure nothing: draw docs/bench.svg of a results file, by default the newest')
   .addHelpText('after', `\nScenarios:\n${scenarios.map((one) => `  ${one.name}: ${one.about}`).join('\n')}`)
@@ -90,15 +106,22 @@ async function bench(pattern: string, options: Options): Promise<void> {
   say('making a place to work in')
   const workplace = await makeWorkplace()
   try {
-    say('getting the stock image ready')
-    const stock = await stockImage(workplace, options)
-    const image = await sizesOf(stock)
-    const given = benchOf(workplace, stock, options)
+    const ground = { workplace, runs: options.runs, most: options.most, say }
+    const stock = chosen.every((one) => one.withoutImage) ? undefined : await getStock(workplace, options)
+    const image = stock && (await sizesOf(stock))
+    const given = stock && benchOf(ground, stock, options)
     for (const scenario of chosen) {
       say(`${scenario.name}: ${scenario.about}`)
-      rows.push(...(await runOne(scenario, given)))
+      const run = scenario.withoutImage ? scenario.run(ground) : scenario.run(given!)
+      rows.push(...(await rowsOf(scenario, run)))
       // Each time: who ends it early keeps what was measured.
-      const kept: Results & { options: Options } = { taken, machine: facts, options, image, rows }
+      const kept: Results & { options: Options } = {
+        taken,
+        machine: facts,
+        options,
+        ...(image ? { image } : {}),
+        rows,
+      }
       await writeFile(results, `${JSON.stringify(kept, undefined, 2)}\n`)
     }
   } finally {
@@ -108,10 +131,15 @@ async function bench(pattern: string, options: Options): Promise<void> {
   say(`with the commands: ${results}`)
 }
 
-function benchOf(workplace: Workplace, stock: StockImage, options: Options): Bench {
+function getStock(workplace: Workplace, options: Options): Promise<StockImage> {
+  say('getting the stock image ready')
+  return stockImage(workplace, options)
+}
+
+function benchOf(ground: Ground, stock: StockImage, options: Options): Bench {
+  const { workplace } = ground
   return {
-    workplace,
-    runs: options.runs,
+    ...ground,
     peers: options.peers,
     stock,
     fiveTimes: (kind) => fiveTimes(workplace, options, kind, stock),
@@ -120,17 +148,16 @@ function benchOf(workplace: Workplace, stock: StockImage, options: Options): Ben
       const { overlays } = await makeProject(workplace, 'seed', stock)
       return runPeer(seed, { workplace, stock, overlays }, { runs: options.runs, few: 2 })
     }),
-    say,
   }
 }
 
-async function runOne(scenario: Scenario, given: Bench): Promise<Row[]> {
+async function rowsOf({ name }: { name: string }, run: Promise<Row[]>): Promise<Row[]> {
   try {
-    return await scenario.run(given)
+    return await run
   } catch (error) {
     // The others may still run; who reads the table sees that this one did not.
     process.exitCode = 1
-    return [{ name: scenario.name, notRun: shortReason(error) }]
+    return [{ name, notRun: shortReason(error) }]
   }
 }
 
