@@ -1,0 +1,142 @@
+/** The program that a disk's key runs: many at once, killed at any step, fed with anything, on a full disk. */
+import assert from 'node:assert/strict'
+import { readdirSync, readlinkSync } from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+import { parseKeyLine } from '../../lib/fleet/authorized-keys.ts'
+import { answered, ClaimProgram } from '../helpers/claim-program.ts'
+import { type ClaimFleet, hwid, newKey, ourForm } from '../helpers/claims.ts'
+import { needs, needsRoot } from '../helpers/needs.ts'
+
+const racers = 200
+const together = 25
+
+describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar') }, () => {
+  let program: ClaimProgram
+  let fleet: ClaimFleet
+  /** The next device that nobody has claimed. */
+  let next = 1
+  before(async () => {
+    program = await ClaimProgram.start()
+    fleet = program.fleet(200)
+  })
+  after(() => program?.stop())
+  const ours = (device: number, id: number, key: string): string => ourForm(device, fleet.otps[id - 1]!, key)
+
+  test(`of ${racers} racers on one OTP one wins`, async () => {
+    const id = next++
+    const answers: string[] = []
+    let started = 0
+    const racer = async (): Promise<void> => {
+      while (started < racers) {
+        const { code, stdout, stderr } = await program.answer(ours(1000 + started++, id, newKey()))
+        assert.equal(code, 0, stderr)
+        assert.equal(stderr, '')
+        answers.push(stdout.split('\n')[0]!)
+      }
+    }
+    await Promise.all(Array.from({ length: together }, racer))
+    assert.equal(answers.filter((answer) => answer === 'Ok').length, 1)
+    assert.equal(answers.filter((answer) => answer === 'Try').length, racers - 1)
+    assert.equal(fleet.keyLines().length, 1)
+  })
+
+  test('killed before any of its writes, the next call ends what it began', {
+    skip: needs('strace'),
+  }, async () => {
+    const writes = 'write,pwrite64,writev,fsync,fdatasync,ftruncate,unlink'
+    let killed = 0
+    for (let step = 1; ; step++) {
+      const id = next++
+      const said = ours(id, id, newKey())
+      const inject = ['strace', '-o', '/dev/null', '-e', `inject=${writes}:signal=KILL:when=${step}`]
+      const { signal, code, stdout } = await program.answer(said, inject)
+      const again = await fleet.ask(said)
+      assert.match(again, new RegExp(`^Ok\n\n\nbirds-${id}\n`), `step ${step}`)
+      if (stdout) assert.equal(stdout, again)
+      const lines = fleet.keyLines().map(parseKeyLine)
+      assert.equal(
+        lines.filter((line) => line?.kind === 'device' && line.hostname === `birds-${id}`).length,
+        1,
+      )
+      if (code === 0 && signal === null) break
+      killed += 1
+    }
+    // The commit, the line and the answer at least.
+    assert.ok(killed > 8, `${killed} steps`)
+    assert.equal(fleet.db.pragma('integrity_check'), 'ok')
+  })
+
+  const random = Buffer.from(Array.from({ length: 65_535 }, () => Math.floor(Math.random() * 256)))
+  const inputs: [title: string, said: Buffer][] = [
+    ['nothing', Buffer.alloc(0)],
+    ['65,535 random bytes', random],
+    ['one byte less than too much', Buffer.alloc(16_383, 'a')],
+    ['megabytes', Buffer.alloc(8 << 20, 'a\n')],
+    ['the greeting and zeros', Buffer.concat([Buffer.from('fleetsie 2\n'), Buffer.alloc(60_000)])],
+  ]
+  for (const [title, said] of inputs) {
+    test(`answers ${title} with Error`, async () => {
+      const { code, stdout, stderr } = await program.answer(said)
+      assert.match(stdout, /^Error\n[ -~]+\n$/)
+      assert.deepEqual([code, stderr], [0, ''])
+    })
+  }
+
+  test('ends who says nothing, and who drips, within 20 seconds', async () => {
+    const silent = program.start()
+    const dripping = program.start()
+    const drip = setInterval(() => dripping.stdin!.write('f'), 500)
+    dripping.stdin!.on('error', () => clearInterval(drip))
+    const began = performance.now()
+    const answers = await Promise.all([answered(silent), answered(dripping)])
+    clearInterval(drip)
+    for (const { code, stdout } of answers) {
+      assert.deepEqual([code, stdout], [0, 'Error\nno request within 20 seconds\n'])
+    }
+    assert.ok(performance.now() - began < 40_000)
+  })
+
+  test('does not wait for a device that keeps its side open', async () => {
+    const id = next++
+    const child = program.start()
+    child.stdin!.on('error', () => {}).write(ours(id, id, newKey()))
+    const { code, stdout } = await answered(child)
+    assert.equal(code, 0)
+    assert.match(stdout, /^Ok\n/)
+  })
+
+  test('waits for whoever has the database, as one does that rewrites the keys', async () => {
+    const id = next++
+    fleet.db.begin()
+    const child = program.start()
+    child.stdin!.end(ours(id, id, newKey()))
+    const answer = answered(child)
+    // nsenter and sh become the program: it has the same number.
+    while (!hasOpen(child.pid!, 'fleet.sqlite')) await new Promise((resolve) => setImmediate(resolve))
+    fleet.db.commit()
+    assert.match((await answer).stdout, /^Ok\n/)
+  })
+
+  test('on a full disk refuses, and grants when there is room', async () => {
+    const id = next++
+    const said = ours(id, id, newKey())
+    const full = ['sh', '-c', `ulimit -f 0; trap '' XFSZ; exec "$@"`, 'sh']
+    const { code, stdout } = await program.answer(said, full)
+    assert.deepEqual([code, stdout.split('\n')[0]], [0, 'Error'])
+    assert.match(stdout, /try again later: /)
+    const row = fleet.db.get<{ hwid: string | null }>('SELECT hwid FROM devices WHERE id = ?', id)
+    assert.equal(row?.hwid, null)
+    assert.match((await program.answer(said)).stdout, /^Ok\n/)
+    assert.match(await fleet.ask(`${hwid(id)}\nx\n`), /^Error\nthis fleet takes only/)
+  })
+})
+
+function hasOpen(pid: number, name: string): boolean {
+  try {
+    const folder = `/proc/${pid}/fd`
+    return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`).endsWith(name))
+  } catch {
+    // It was closed while we looked.
+    return false
+  }
+}
