@@ -94,14 +94,15 @@ export class SrvProgram {
     return { code, stdout, stderr: '', screen, events: events(stdout), ms: performance.now() - started }
   }
 
-  private get env(): Record<string, string> {
+  get env(): Record<string, string> {
     return { FLEETSIE_STORE: this.store }
   }
 
-  private command(args: readonly string[]): string[] {
+  /** What runs a verb: its name, then its arguments. */
+  command(args: readonly string[], verb = 'srv'): string[] {
     const code = join(this.folder, 'code')
     const loader = pathToFileURL(join(code, 'node_modules/tsx/dist/loader.mjs')).href
-    return [process.execPath, '--import', loader, join(code, 'lib/cli/bin.ts'), 'srv', ...args]
+    return [process.execPath, '--import', loader, join(code, 'lib/cli/bin.ts'), verb, ...args]
   }
 }
 
