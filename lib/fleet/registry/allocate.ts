@@ -81,14 +81,16 @@ export function allocate(
     )
     otps.set(id, otp)
   }
-  main.run(
-    'INSERT INTO requests (request, fleet, first, num, ts) VALUES (?, ?, ?, ?, ?)',
-    request,
-    fleet,
-    first,
-    num,
-    now,
-  )
+  if (num > 0) {
+    main.run(
+      'INSERT INTO requests (request, fleet, first, num, ts) VALUES (?, ?, ?, ?, ?)',
+      request,
+      fleet,
+      first,
+      num,
+      now,
+    )
+  }
   return { first, num, fresh: true }
 }
 

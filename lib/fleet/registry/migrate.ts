@@ -39,6 +39,7 @@ export function migrate(db: FleetDatabase, kind: 'main' | 'fleet'): ClearOtp[] {
   checkObjects(db)
   if (version() === registryVersion) {
     checkColumns(db)
+    checkOwnTables(db)
     return []
   }
   const { older, clear } = db.transaction(() => {
@@ -80,6 +81,13 @@ function checkColumns(db: FleetDatabase): void {
   const columns = new Set(columnsOf(db, 'devices').map(({ name }) => name))
   const missing = documentedColumns.find((name) => !columns.has(name))
   if (missing) throw damaged(db.file, `this is no database of a fleet: devices has no column ${missing}`)
+}
+
+// Fails as SQLite does where a table or a column is not there.
+function checkOwnTables(db: FleetDatabase): void {
+  db.get('SELECT lot, fleet, key, ts_generated, ts_expires, ts_revoked FROM lots LIMIT 0')
+  db.get('SELECT lot, id_in_fleet FROM lot_devices LIMIT 0')
+  db.get('SELECT fleet, login_key, server_keys FROM fleets LIMIT 0')
 }
 
 // The document declares ip_provisioned_from NOT NULL and says that it is left NULL. SQLite changes no such rule in place.
