@@ -12,9 +12,21 @@ export interface Machine {
   kill(): Promise<void>
 }
 
+interface How {
+  /** The disk is a qcow2 and is written to. */
+  keep?: boolean
+  /** The machine has the network that qemu has; else none but a DHCP server. */
+  network?: boolean
+  /** What runs qemu: command and arguments for its argument list. */
+  by?: (argv: readonly string[]) => [command: string, args: string[]]
+}
+
 /** Boots `disk`, a raw image that stays as it is, and with it more arguments of qemu. */
-export function boot(disk: string, more: readonly string[] = []): Machine {
-  const drive = `file=${disk.replaceAll(',', ',,')},format=raw,if=virtio,snapshot=on`
+export function boot(disk: string, more: readonly string[] = [], how: How = {}): Machine {
+  const { keep = false, network = false, by = ([command, ...args]) => [command!, args] } = how
+  const form = keep ? 'format=qcow2' : 'format=raw,snapshot=on'
+  const drive = `file=${disk.replaceAll(',', ',,')},${form},if=virtio`
+  const nic = `user,model=virtio-net-pci,restrict=${network ? 'off' : 'on'}`
   const args = [
     ...[
       '-accel',
@@ -29,10 +41,11 @@ export function boot(disk: string, more: readonly string[] = []): Machine {
       '-monitor',
       'none',
     ],
-    ...['-serial', 'stdio', '-drive', drive, '-nic', 'user,model=virtio-net-pci,restrict=on', '-object'],
+    ...['-serial', 'stdio', '-drive', drive, '-nic', nic, '-object'],
     ...['rng-random,id=rng,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=rng', ...more],
   ]
-  const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const [command, rest] = by(['qemu-system-x86_64', ...args])
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   let ended = false
   const waiting = new Set<() => void>()

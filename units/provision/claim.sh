@@ -7,10 +7,10 @@ claim() {
 	failures=0
 	unknown=0
 	again=0
+	begin claim "asks $host for a place in the fleet $fleet"
 	if ! resume_attempt; then
 		choose 0 || fail 'the disk has no unclaimed device left'
 	fi
-	begin claim "asks $host for a place in the fleet $fleet"
 	while :; do
 		# Before it is sent: an answer may get lost.
 		printf '%s\n%s\n%s\n%s\n' "$host $port $fleet" "$hwid" "$id" "$otp" | put "$kept/attempt" 600 ||
@@ -40,7 +40,13 @@ claim() {
 			[ "$unknown" -lt 20 ] || fail 'the server knows none of 20 passwords of the disk: has it been revoked?'
 			;;
 		Full:1) fail "the fleet $fleet has no unclaimed device left" ;;
-		Error:[2-9]) fail "the server says: $(sed -n 2p "$work/lines" | plain)" ;;
+		Error:[2-9])
+			said=$(sed -n 2p "$work/lines" | plain)
+			case $said in 'try again later: '*) ;; *) fail "the server says: $said" ;; esac
+			printf '%s\n' "$said" >"$work/said"
+			wait_again || fail "the server says: $said"
+			continue
+			;;
 		*)
 			refused_for_good "the disk has expired or was revoked"
 			wait_again || fail "the server has not answered: $(plain <"$work/said")"

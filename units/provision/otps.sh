@@ -33,7 +33,7 @@ claimed_ids() {
 # choose FROM: sets `id` and `otp`: the lowest for 0, else some device at or above it, for the others ask for FROM too.
 choose() {
 	chosen=$(awk -v from="$1" -v seed="$(random 30000)" '$1 >= from { line[n++] = $0 }
-		END { if (n > 0) print line[from > 0 ? seed % n : 0] }' "$work/otps")
+		END { if (from == 0) seed = 0; if (n > 0) print line[seed % n] }' "$work/otps")
 	[ -n "$chosen" ] || return 1
 	id=${chosen%% *}
 	otp=${chosen#* }

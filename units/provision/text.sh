@@ -4,7 +4,8 @@
 # The text of the file $1, as lines that end in LF, whatever an editor has made of it: CR LF, CR, a byte order mark, UTF-16
 # of plain letters, NULs, no line break at the end. At most 64 KiB, or $2 bytes.
 text() {
-	head -c "${2-65536}" "$1" | tr -d '\000' | sed -e "1s/^$utf8_mark//" -e "1s/^$utf16_mark//" -e "s/$cr\$//" | tr '\r' '\n'
+	head -c "${2-65536}" "$1" | tr -d '\000' | sed -e "1s/^$utf8_mark//" -e "1s/^$utf16_mark//" -e "s/$cr\$//" | tr '\r' '\n' |
+		awk 1
 }
 
 # line N FILE: without blanks around it.
