@@ -1,6 +1,6 @@
 /** A real server of fleets, set up and used by this program's own verbs. */
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { newKey, ourForm } from '../../test/helpers/claims.ts'
@@ -28,6 +28,7 @@ export class BenchServer {
   private readonly workplace: Workplace
 
   static async start(workplace: Workplace): Promise<BenchServer> {
+    await buildClosure(workplace)
     const server = await FleetServer.start()
     const made = new BenchServer(server, workplace)
     try {
@@ -87,6 +88,19 @@ export class BenchServer {
   stop(): Promise<void> {
     return this.server.stop()
   }
+}
+
+/** In the server's network there is no way to npm's registry. */
+async function buildClosure(workplace: Workplace): Promise<void> {
+  const folder = join(workplace.root, 'closure')
+  await mkdir(folder, { recursive: true })
+  await writeFile(
+    join(folder, 'pipeline.mjs'),
+    `import { pipeline, serverBundle } from '${workplace.checkout}/dist/lib/index.js'
+await pipeline({ closure: () => serverBundle({ architecture: '${process.arch}' }) })
+`,
+  )
+  await measure(fleetsie(workplace, folder, 'build', 'closure'))
 }
 
 /** How a device calls ssh: units/provision/claim.sh. */
