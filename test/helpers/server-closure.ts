@@ -17,9 +17,9 @@ await pipeline({
 export async function withServerClosure<T>(
   architecture: Architecture,
   use: (folder: string) => Promise<T>,
+  store: string | undefined = sharedStore(),
 ): Promise<T> {
-  const shared = process.env['FLEETSIE_TEST_SHARED']
-  const scratch = await scratchCheckout('project', shared && join(shared, 'store'))
+  const scratch = await scratchCheckout('project', store)
   try {
     await scratch.write('pipeline.ts', pipeline)
     const { code, stdout, stderr, events } = await scratch.run(['build', architecture, '--json'])
@@ -31,4 +31,9 @@ export async function withServerClosure<T>(
   } finally {
     await scratch.remove()
   }
+}
+
+function sharedStore(): string | undefined {
+  const shared = process.env['FLEETSIE_TEST_SHARED']
+  return shared && join(shared, 'store')
 }

@@ -7,15 +7,23 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { BuildEvent } from '../../lib/engine/events.ts'
 import { removeTree } from '../../lib/engine/store/remove.ts'
+import type { Architecture } from '../../lib/fleet/bundle/listing.ts'
 import type { FleetServer } from './fleet-server.ts'
 import { type Ended, events } from './npm-project.ts'
 import { copyCode } from './scratch.ts'
+import { withServerClosure } from './server-closure.ts'
 
 export interface Ran extends Ended {
   events: BuildEvent[]
   /** What stood on the terminal, where there was one. */
   screen: string
   ms: number
+}
+
+interface Kill {
+  killAfter?: (event: BuildEvent) => boolean
+  /** Asked every 2 ms: for moments that no event tells. */
+  killWhen?: () => boolean
 }
 
 /** The password that the tests give to fleetsie. */
@@ -34,6 +42,8 @@ export class SrvProgram {
   static async make(): Promise<SrvProgram> {
     const made = new SrvProgram()
     await copyCode(join(made.folder, 'code'))
+    // In the network of a server there is no npm: its closure has to be in the store before.
+    await withServerClosure(process.arch as Architecture, async () => {}, made.store)
     return made
   }
 
@@ -41,12 +51,8 @@ export class SrvProgram {
     return removeTree(this.folder)
   }
 
-  /** Without a terminal. `hear` gets each event as it comes, and the process; killing it is the test's business. */
-  async run(
-    server: FleetServer,
-    args: readonly string[],
-    hear: (event: BuildEvent, kill: () => void) => void = () => {},
-  ): Promise<Ran> {
+  /** Without a terminal. It is killed after the first event that `killAfter` knows, or as soon as `killWhen` is true. */
+  async run(server: FleetServer, args: readonly string[], { killAfter, killWhen }: Kill = {}): Promise<Ran> {
     const [command, rest] = server.enter(['setsid', '-w', ...this.command(args)], { env: this.env })
     const started = performance.now()
     const child = spawn(command, rest, { cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] })
@@ -57,12 +63,14 @@ export class SrvProgram {
       line += text
       const whole = line.slice(0, line.lastIndexOf('\n') + 1)
       line = line.slice(whole.length)
-      for (const event of events(whole)) hear(event, () => child.kill('SIGKILL'))
+      if (killAfter && events(whole).some(killAfter)) child.kill('SIGKILL')
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       ended.stderr += text
     })
+    const timer = killWhen && setInterval(() => killWhen() && child.kill('SIGKILL'), 2)
     const [code] = (await once(child, 'close')) as [number | null]
+    clearInterval(timer)
     return { ...ended, code, events: events(ended.stdout), screen: '', ms: performance.now() - started }
   }
 
