@@ -2,6 +2,7 @@
 import { serverBundle } from '../../../stages/server-bundle.ts'
 import { Build } from '../../engine/build.ts'
 import { nodesOf } from '../../engine/nodes.ts'
+import type { Store } from '../../engine/store/store.ts'
 import { FleetsieError, toFleetsieError } from '../../errors.ts'
 import type { Architecture } from '../../fleet/bundle/listing.ts'
 import { setUpServer } from '../../fleet/set-up-server.ts'
@@ -33,12 +34,15 @@ export async function srv(session: Session, servers: readonly string[], options:
   await session.show({ json: options.json })
   for (const server of servers) parseDestination(server)
   const wanted = [...new Set(servers)]
+  // While the servers are being reached.
+  const store = session.openStore()
+  store.catch(() => {})
   const job: Job = {
     session,
     options,
     prompts: terminalPrompts(session.signal),
     key: options.key === undefined ? undefined : await keyInFile(options.key),
-    bundleFor: bundles(session),
+    bundleFor: bundles(session, store),
   }
   const waiting = wanted.values()
   const failed: FleetsieError[] = []
@@ -53,6 +57,7 @@ export async function srv(session: Session, servers: readonly string[], options:
     }
   }
   await Promise.all(Array.from({ length: options.jobs }, work))
+  await store.catch(() => {})
   session.signal.throwIfAborted()
   if (failed.length === 0) return
   if (wanted.length === 1) throw failed[0]
@@ -84,14 +89,11 @@ async function setUp(job: Job, server: string): Promise<FleetsieError | undefine
 }
 
 /** Each architecture's bundle is built once, however many servers have it. */
-function bundles(session: Session): (architecture: Architecture) => Promise<string> {
+function bundles(session: Session, store: Promise<Store>): (architecture: Architecture) => Promise<string> {
   const made = new Map<Architecture, Promise<string>>()
-  // While the servers are being reached.
-  const opened = session.openStore()
-  opened.catch(() => {})
   const make = async (architecture: Architecture): Promise<string> => {
     const build = new Build({
-      store: await opened,
+      store: await store,
       emit: (event) => {
         // A server's lines tell what was done; that a closure was at hand is no news.
         if (event.type !== 'stage' || !['cached', 'unchanged'].includes(event.action)) session.emit(event)
