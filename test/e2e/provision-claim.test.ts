@@ -1,43 +1,16 @@
 /** fleetsie_provision with a fleet.txt: the claim, what it writes, what it says when it stops, and that it goes on from there. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { pbkdf2Sync } from 'node:crypto'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { DeviceRoot, type Ended, type Keys, makeKeys, otpOf } from '../helpers/device-root.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
+import { provisioned } from '../helpers/provisioned.ts'
 
 const ssh = 'home/fleetsie/.ssh'
 const log = 'fleetsie_provisioning_log.txt'
 const shells = [['dash'], ['busybox', 'sh']]
-
-/** What has to be there when everything has succeeded. */
-function provisioned(device: DeviceRoot, id: number): void {
-  assert.equal(device.status['state'], 'done')
-  assert.equal(device.read('etc/hostname'), `field-${id}\n`)
-  assert.equal(device.read('etc/hosts'), `127.0.0.1\tlocalhost\n127.0.1.1\tfield-${id}\n`)
-  assert.equal(device.read('fake/hostname'), `field-${id}\n`)
-  assert.equal(device.link(`${ssh}/fleetsie_tunnel_port`), `${20000 + id}`)
-  assert.equal(device.owned(`${ssh}/fleetsie`), '100600 1000:1000')
-  const key = device.read(`${ssh}/fleetsie.pub`)!.split(' ').slice(0, 2).join(' ')
-  assert.equal(device.read(`fake/server/claim-${id}`), `aa:bb:cc:dd:ee:01\n${otpOf(id)}\n${key}\n`)
-  assert.equal(
-    device.read(`${ssh}/authorized_keys`),
-    `cert-authority,principals="fleetsie" ${device.keys.login}\n`,
-  )
-  assert.equal(device.read(`${ssh}/known_hosts`), `fleet.example.org ${device.keys.host}\n`)
-  assert.equal(device.read(`${ssh}/config`)!.match(/^Host fleetsie$/gm)?.length, 1)
-  assert.match(
-    device.read('etc/systemd/system/ssh-tunnel.service')!,
-    /ExecStart=\/opt\/fleetsie\/ssh_tunnel.sh/,
-  )
-  assert.equal(device.owned('opt/fleetsie/ssh_tunnel.sh'), '100755 0:0')
-  assert.match(device.onDisk('claimed.txt') ?? '', new RegExp(`^${id}$`, 'm'))
-  assert.doesNotMatch(device.onDisk('devices.txt') ?? '', new RegExp(`^${id} `, 'm'))
-  const left = readdirSync(join(device.root, 'var/lib/fleetsie')).sort()
-  assert.deepEqual(left, ['claimed', 'hwid', 'status'])
-  assert.deepEqual(readdirSync(join(device.root, 'run/fleetsie-provision')).sort(), ['lock', 'status'])
-}
 
 function stopped({ status, said }: Ended, device: DeviceRoot, why: RegExp): void {
   assert.equal(status, 1, said)
@@ -78,6 +51,93 @@ const fails =
   (why: RegExp) =>
   (ended: Ended, device: DeviceRoot): void =>
     stopped(ended, device, why)
+
+/** Name and password as an attacker would have them, and as the two programs have to read them. */
+const essid = 'a b$(touch /tmp/run);"\\'
+const password = ' p"$(touch /tmp/run)\\;# '
+const pairs = (...lines: string[]): string => lines.map((line) => `${line}\r\n`).join('')
+
+/** Networks are joined only without a route; what is in wifi.txt goes nowhere but to the program that joins. */
+function wifi(): Case[] {
+  const bytes = [...Buffer.from(essid)]
+  const decimal = `ssid=${bytes.map((byte) => `${byte};`).join('')}`
+  const hex = `\tssid=${Buffer.from(essid).toString('hex')}`
+  const template = ['replace_with_wifi_network_name', 'replace_with_wifi_password']
+  const untold = (ended: Ended, device: DeviceRoot): void => {
+    const calls = (device.read('fake/calls') ?? '').replaceAll(/uuid \S+/g, '')
+    assert.doesNotMatch(ended.said + device.onDisk(log) + calls, /touch|tmp.run|elsewhere|97;32;/)
+    assert.equal(device.read('tmp/run'), undefined)
+  }
+  const wireless = (device: DeviceRoot, joined: string): void => {
+    device.write('fake/no-route', '')
+    device.write('fake/network', `${joined}\n`)
+    device.write('sys/class/net/wlan0/phy80211/macaddress', 'aa:bb:cc:dd:ee:02\n')
+  }
+  return [
+    {
+      title: 'joins the network of wifi.txt that lets it in, by NetworkManager',
+      prepare(device) {
+        wireless(device, decimal)
+        device.write('fake/networkmanager', 'running\n')
+        device.write('etc/NetworkManager/NetworkManager.conf', '')
+        device.write('etc/NetworkManager/system-connections/keep', '')
+        device.disk('wifi.txt', pairs(...template, 'elsewhere', 'elsewhere-password', essid, password, 'odd'))
+      },
+      check(ended, device) {
+        succeeds()(ended, device)
+        const file = 'etc/NetworkManager/system-connections/fleetsie-usb.nmconnection'
+        assert.match(device.read(file)!, /^psk=\\sp"\$\(touch\\s\/tmp\/run\)\\\\;#\\s$/m)
+        assert.equal(device.owned(file), '100600 0:0')
+        untold(ended, device)
+      },
+    },
+    {
+      title:
+        'joins the network of wifi.txt that lets it in, by wpa_supplicant, and leaves the country as it is',
+      prepare(device) {
+        wireless(device, hex)
+        device.write('fake/active', 'systemd-networkd.service\n')
+        device.write('etc/systemd/network/keep', '')
+        device.write('etc/wpa_supplicant/wpa_supplicant.conf', 'country=CA\n')
+        device.disk('wifi.txt', pairs('elsewhere', 'elsewhere-password', essid, password))
+      },
+      check(ended, device) {
+        succeeds()(ended, device)
+        const text = device.read('etc/wpa_supplicant/wpa_supplicant-wlan0.conf')!
+        assert.match(text, /^country=CA$/m)
+        // By another road than the program's: the key of IEEE 802.11, annex J.4.
+        const key = pbkdf2Sync(password, essid, 4096, 32, 'sha1').toString('hex')
+        assert.match(text, new RegExp(`^\\tpsk=${key}$`, 'm'))
+        untold(ended, device)
+      },
+    },
+    {
+      title: 'says so when no network lets it in',
+      prepare(device) {
+        wireless(device, 'nothing')
+        device.write('fake/networkmanager', 'running\n')
+        device.write('etc/NetworkManager/system-connections/keep', '')
+        device.disk('wifi.txt', pairs('elsewhere', 'elsewhere-password', 'short', 'x'))
+      },
+      check(ended, device) {
+        stopped(ended, device, /no network of wifi.txt lets this device in/)
+        assert.match(ended.said, /network 2 of wifi.txt is left out: a password has 8 to 63 bytes/)
+        assert.equal(
+          device.read('etc/NetworkManager/system-connections/fleetsie-usb.nmconnection'),
+          undefined,
+        )
+      },
+    },
+    {
+      title: 'leaves wifi.txt alone where there is a route',
+      prepare: (device) => device.disk('wifi.txt', pairs('elsewhere', 'elsewhere-password')),
+      check(ended, device) {
+        succeeds()(ended, device)
+        assert.doesNotMatch(device.read('fake/calls')!, /nmcli/)
+      },
+    },
+  ]
+}
 
 const cases: Case[] = [
   { title: 'claims the lowest device and becomes it', prepare: () => {}, check: succeeds() },
@@ -155,6 +215,7 @@ const cases: Case[] = [
       assert.match(ended.said, /the clock has not been set by the network/)
     },
   },
+  ...wifi(),
   {
     title: 'sets passwords, monitoring and what the fleet has besides, none of it in a log',
     environment: {

@@ -21,6 +21,14 @@ systemctl() {
 	called systemctl "$*"
 	case $1 in
 	cat) case $2 in ssh.service) ;; *) return 1 ;; esac ;;
+	restart)
+		# The network that lets this device in is one line of wpa_supplicant's file.
+		case $2 in
+		wpa_supplicant@* | dhcpcd.*)
+			grep -qxf "$FAKE/network" /etc/wpa_supplicant/wpa_supplicant-wlan0.conf && rm -f "$FAKE/no-route"
+			;;
+		esac
+		;;
 	is-active) for last in "$@"; do :; done; grep -qx "$last" "$FAKE/active" 2>/dev/null ;;
 	*) [ ! -f "$FAKE/refuses-${1}" ] ;;
 	esac

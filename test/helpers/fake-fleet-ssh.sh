@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stands for ssh and the fleet's server behind it: claims of $FAKE/server/otps (lines `ID OTP`), by the answers of the
-# documented protocol. $FAKE/fails: what it says instead, one line of stderr a call. $FAKE/cut: so many bytes of the next
-# answer arrive. $FAKE/reply: the next answer, whatever was asked, with the
+# documented protocol. $FAKE/fails: what it says instead, one line of stderr a call. $FAKE/cuts: so many bytes of the
+# next answers arrive, one number a line. $FAKE/reply: the next answer, whatever was asked, with the
 # device's own key for `ssh-ed25519 KEY`. Arguments go to $FAKE/ssh-calls.
 printf '%s\n' "$*" >>"$FAKE/ssh-calls"
 if [ -s "$FAKE/fails" ]; then
@@ -49,9 +49,9 @@ answer() {
 		"fleetsie_${FLEET-field}" "$((20000 + id))" "$key" "$(cat "$FAKE/server/login-key")" "${PSK-}" "${EXTRA-}"
 }
 answer "$@" >"$FAKE/answer"
-if [ -f "$FAKE/cut" ]; then
-	head -c "$(cat "$FAKE/cut")" "$FAKE/answer"
-	rm "$FAKE/cut"
+if [ -s "$FAKE/cuts" ]; then
+	head -c "$(head -n 1 "$FAKE/cuts")" "$FAKE/answer"
+	sed -i 1d "$FAKE/cuts"
 	exit 255
 fi
 cat "$FAKE/answer"
