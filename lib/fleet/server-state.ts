@@ -41,6 +41,7 @@ Match Group ${fleetsGroup}
 	AllowAgentForwarding no
 	X11Forwarding no
 	AllowTcpForwarding yes
+	AllowStreamLocalForwarding no
 	GatewayPorts no
 `
 
