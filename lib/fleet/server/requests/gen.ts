@@ -6,6 +6,7 @@ import { type Allocated, allocate, allocatedBy, freePorts, takeBack } from '../.
 import type { FleetDatabase } from '../../registry/database.ts'
 import { checkLot, devicesOf, fillDisk } from '../../registry/lots.ts'
 import { fleetFolder } from '../../registry/paths.ts'
+import { checkRoom } from '../../registry/room.ts'
 import type { FleetRow } from '../../registry/schema.ts'
 import type { Server } from '../../registry/server.ts'
 import { type FleetChange, type Updated, updateFleet } from '../../registry/update.ts'
@@ -21,7 +22,10 @@ export function gen(server: Server, request: GenRequest): Promise<GenReply> {
   const change: FleetChange<Allocated> = {
     check: (main) => {
       checkCase(main, fleet)
-      if (!allocatedBy(main, request)) freePorts(main, num)
+      if (!allocatedBy(main, request)) {
+        freePorts(main, num)
+        if (num > 0) checkRoom(server.folder, fleet, num)
+      }
       if (disk) checkLot(main, fleet, disk, server.now())
     },
     apply: (main, otps) => {
