@@ -5,7 +5,7 @@
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Run } from '../../engine/process.ts'
-import { FleetsieError } from '../../errors.ts'
+import { errorCodes, FleetsieError } from '../../errors.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
 import { type DiskContents, readContents } from '../disk/contents.ts'
 import { nextKeyName } from '../disk/layout.ts'
@@ -62,7 +62,12 @@ export async function generate(order: GenOrder, tools: GenTools): Promise<GenOut
     if (pending.since) {
       tools.note(`going on with the call of ${pending.since.toISOString()}, which did not end well`)
     }
-    const reply = await ask(session, requestOf(order, line, pending, target), tools)
+    const reply = await ask(session, requestOf(order, line, pending, target), tools).catch(
+      async (error: unknown) => {
+        if (isRefusal(error)) await forget(pending, target, tools)
+        throw error
+      },
+    )
     const made = target && (await writeDisk(target, reply, order, tools))
     await pending.done()
     await rememberHost(tools.env, { fleet, host: server })
@@ -70,6 +75,21 @@ export async function generate(order: GenOrder, tools: GenTools): Promise<GenOut
   } finally {
     await session.close()
   }
+}
+
+/** The server said no before it did anything. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof FleetsieError && error.exitCode === errorCodes.E_INPUT.exit
+}
+
+/** Leaves nothing to go on with. */
+async function forget(
+  pending: PendingRequest,
+  target: TargetDisk | undefined,
+  { signal }: GenTools,
+): Promise<void> {
+  await pending.done()
+  if (target?.newKey !== undefined) await target.place.apply([{ do: 'remove', name: target.newKey }], signal)
 }
 
 /** The connection of the moment. */
@@ -101,6 +121,8 @@ interface TargetDisk {
   knownHost: string
   /** It is of this fleet on this server already. */
   same: boolean
+  /** The file of a key that the server has not heard of. */
+  newKey: string | undefined
 }
 
 /** Reads or makes the disk's key, and puts a new one on the disk. */
@@ -126,14 +148,8 @@ async function prepareDisk(
   const guess = [{ do: 'write' as const, name: '', bytes: Buffer.alloc(0) }]
   const files = [...bundle.map(({ bytes }) => bytes.length), 2 * 300 * (num + contents.has.length)]
   await expectRoom(place, roomFor(guess) * 8 + files.reduce((sum, bytes) => sum + bytes, 0))
-  return {
-    place,
-    contents,
-    key: await keyFor(place, contents, same, { fleet, host }, tools),
-    host,
-    knownHost,
-    same,
-  }
+  const keys = await keyFor(place, contents, same, { fleet, host }, tools)
+  return { place, contents, ...keys, host, knownHost, same }
 }
 
 async function keyFor(
@@ -142,19 +158,19 @@ async function keyFor(
   same: boolean,
   of: { fleet: string; host: string },
   { run, signal, warn }: GenTools,
-): Promise<DiskKey> {
+): Promise<{ key: DiskKey; newKey: string | undefined }> {
   if (same && contents.key) {
     const key = await readDiskKey(run, contents.key)
-    if (key) return key
+    if (key) return { key, newKey: undefined }
     warn(`${place.name}: its key cannot be used; it gets a new one`)
   }
   const name = nextKeyName(of.fleet, of.host)
   const waiting = await place.read(name, 64 * 1024)
   const kept = waiting && (await readDiskKey(run, waiting))
-  if (kept) return kept
+  if (kept) return { key: kept, newKey: name }
   const key = makeDiskKey(`fleetsie_${of.fleet}@${of.host}`)
   await place.apply([{ do: 'write', name, bytes: key.private }], signal)
-  return key
+  return { key, newKey: name }
 }
 
 async function expectRoom(place: DiskPlace, bytes: number): Promise<void> {

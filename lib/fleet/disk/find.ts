@@ -1,6 +1,6 @@
 /** From the word on the command line to the disk: a folder, a partition, or a file that holds a filesystem. */
 import { lstat, mkdir, readFile, rmdir, statfs } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { callerOf } from '../../images/caller.ts'
@@ -32,6 +32,7 @@ export async function findDisk(name: string, options: FindOptions): Promise<Disk
   const through = options.allowed.unmount ? undefined : await mountPoint(info)
   // What is mounted is written where it is mounted, not behind the back of the system that has it.
   refuse(through === undefined ? info : { ...info, mounts: [], holders: [] }, role, options.allowed)
+  if (through?.startsWith(ownMounts)) return openMounted(through, name, options)
   if (through !== undefined) return openFolder(through, name, options)
   if (info.mounts.length > 0) await unmountCard(info, options.run)
   const { filesystem } = info.content
@@ -94,6 +95,9 @@ async function mountPoint({ id, kind }: CardInfo): Promise<string | undefined> {
   return undefined
 }
 
+/** Where `mounted` mounts. */
+const ownMounts = '/run/fleetsie-disk-'
+
 /** By the kernel, at a place of its own: what a killed run leaves mounted there, the next one finds mounted. */
 async function mounted(info: CardInfo, filesystem: string, options: FindOptions): Promise<DiskPlace> {
   const { name, path, kind } = info
@@ -102,7 +106,7 @@ async function mounted(info: CardInfo, filesystem: string, options: FindOptions)
       hint: 'use sudo, or let your desktop mount it',
     })
   }
-  const at = join('/run', `fleetsie-disk-${basename(path).replace(/[^\w.-]/g, '_')}`)
+  const at = ownMounts + basename(path).replace(/[^\w.-]/g, '_')
   await mkdir(at, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error
   })
@@ -114,8 +118,12 @@ async function mounted(info: CardInfo, filesystem: string, options: FindOptions)
       cause,
     })
   })
+  return openMounted(at, name, options)
+}
+
+async function openMounted(at: string, name: string, { run }: FindOptions): Promise<DiskPlace> {
   const release = async (): Promise<void> => {
-    await options.run('umount', ['--', at])
+    await run('umount', ['--', at])
     await rmdir(at)
   }
   try {
