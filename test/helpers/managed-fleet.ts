@@ -23,7 +23,7 @@ export interface Ran extends Ended {
 
 /** A verb that goes on until it is told to end. */
 export interface Running {
-  /** Resolves with the first line of stdout or stderr that matches. */
+  /** Resolves with the first line of stdout or stderr that matches and was not answered before. */
   line(pattern: RegExp): Promise<string>
   /** Ctrl-C; answers the exit code. */
   interrupt(): Promise<number | null>
@@ -37,10 +37,13 @@ export class ManagedFleet {
   private readonly devices: FleetServer[] = []
 
   static async start(): Promise<ManagedFleet> {
-    // What srv downloads, it finds in the store: the rig has no way out.
+    const folder = mkdtempSync(join(tmpdir(), 'fleetsie-fleet-'))
+    // One store for all that is made here, where the run of the tests has none.
+    process.env['FLEETSIE_TEST_SHARED'] ??= folder
+    // What srv downloads, it finds there: the rig has no way out.
     await withServerClosure('x64', async () => {})
     const program = await SrvProgram.make()
-    const fleet = new ManagedFleet(await FleetServer.start(), mkdtempSync(join(tmpdir(), 'fleetsie-fleet-')))
+    const fleet = new ManagedFleet(await FleetServer.start(), folder)
     try {
       await copyCode(join(fleet.folder, 'code'))
       const { code, stdout, screen } = await program.ask(fleet.server, ['root@192.0.2.1'])
@@ -86,9 +89,9 @@ export class ManagedFleet {
     return ran
   }
 
-  /** Starts a verb that goes on. */
-  starts(...args: string[]): Running {
-    const child = this.spawn(args)
+  /** Starts a verb that goes on, on the manager's machine where that is in the network of `at`. */
+  starts(args: readonly string[], at = this.server): Running {
+    const child = this.spawn(args, at)
     const closed = new Promise<number | null>((resolve) => child.once('close', resolve))
     let text = ''
     const waiting = new Set<() => void>()
@@ -104,6 +107,7 @@ export class ManagedFleet {
           const look = (): void => {
             const found = text.split('\n').find((line) => pattern.test(line))
             if (found === undefined) return
+            text = text.slice(text.indexOf(found) + found.length)
             waiting.delete(look)
             resolve(found)
           }
@@ -119,11 +123,11 @@ export class ManagedFleet {
     }
   }
 
-  private spawn(args: readonly string[]): ReturnType<typeof spawn> {
+  private spawn(args: readonly string[], at = this.server): ReturnType<typeof spawn> {
     const code = join(this.folder, 'code')
     const loader = pathToFileURL(join(code, 'node_modules/tsx/dist/loader.mjs')).href
     const verb = [process.execPath, '--import', loader, join(code, 'lib/cli/bin.ts'), ...args]
-    const [command, rest] = this.server.enter(verb)
+    const [command, rest] = at.enter(verb)
     return spawn(command, rest, { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] })
   }
 

@@ -1,0 +1,116 @@
+/** A fleet's manager at work: list, log in, copy, forward; with real sshds on all sides. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import type { FleetServer } from '../helpers/fleet-server.ts'
+import { ManagedFleet } from '../helpers/managed-fleet.ts'
+import { needs, needsRoot } from '../helpers/needs.ts'
+
+const skip = needsRoot || needs('mmdebstrap', 'unshare', 'nsenter', 'ip', 'script', 'ssh')
+
+describe('the manager of a fleet', { skip }, () => {
+  let fleet: ManagedFleet
+  let first: FleetServer
+  let second: FleetServer
+  before(async () => {
+    fleet = await ManagedFleet.start()
+    await fleet.does('gen', 'barn', '192.0.2.1', '4', fleet.disk)
+    first = await fleet.device(1)
+    second = await fleet.device(2)
+    await fleet.online('barn', 2)
+  })
+  after(() => fleet?.stop())
+
+  /** A program of the manager's machine. */
+  const manager = (...argv: string[]) => spawnSync(...fleet.server.enter(argv), { encoding: 'utf8' })
+  const trusting = ['-o', 'StrictHostKeyChecking=accept-new']
+
+  test('is listed with who is connected, and without its passwords and keys', async () => {
+    const table = await fleet.does('devices', 'barn')
+    assert.match(table.stdout, /^barn-1 +online +20001 +02:00:00:00:00:01 +\d{4}-.* 192\.0\.2\.2$/m)
+    assert.match(table.stdout, /^barn-3 +unclaimed +20003 +- /m)
+    assert.match(table.stdout, /^4 devices: 2 online, 0 away, 2 unclaimed, 0 revoked$/m)
+    const { events, stdout } = await fleet.does('devices', 'barn@192.0.2.1', '--online', '--json')
+    const hosts = events.map((event) =>
+      event.type === 'answer' ? (event.data as { hostname: string }).hostname : '',
+    )
+    assert.deepEqual(hosts, ['barn-1', 'barn-2'])
+    const csv = await fleet.does('devices', 'barn', '--csv', '--name', '*-2')
+    assert.match(
+      csv.stdout,
+      /^number,hostname,state,port,.*\n2,barn-2,online,20002,02:00:00:00:00:02,.*,admin,[0-9a-f]{16},/,
+    )
+    for (const { otp } of fleet.onDisk())
+      assert.ok(!(table.stdout + stdout + csv.stdout).includes(otp.slice(0, 20)))
+    assert.doesNotMatch(table.stdout + stdout + csv.stdout, /ssh-ed25519|sha256:/)
+  })
+
+  test('lets its manager run commands on a device with a certificate of hours', async () => {
+    const asked = await fleet.fleetsie('ssh', 'barn-1', 'hostname')
+    assert.equal(asked.code, 255, 'nobody can be asked whether the key is right')
+    const { stdout } = await fleet.does('ssh', 'barn-1', ...trusting, 'hostname; id -un')
+    assert.equal(stdout, 'barn-1\nadmin\n')
+    // Known from now on.
+    assert.equal((await fleet.does('ssh', 'barn-1', 'cat', '/etc/hostname')).code, 0)
+    assert.equal((await fleet.fleetsie('ssh', 'barn-1', 'exit 7')).code, 7)
+    assert.match(first.sshdLog(), /Accepted publickey for admin .* ED25519-CERT .* ID \S+@\S+ .* CA ED25519/)
+    const place = join(fleet.server.manager.home, '.config/fleetsie/fleets/barn@192.0.2.1')
+    const told = manager('ssh-keygen', '-L', '-f', join(place, 'login-cert.pub')).stdout
+    const [from, to] = /Valid: from (\S+) to (\S+)/
+      .exec(told)!
+      .slice(1)
+      .map((time) => Date.parse(`${time}Z`))
+    assert.equal((to! - from!) / 3600_000, 8 + 5 / 60)
+    assert.match(told, /Principals: \n\s+fleetsie\n/)
+  })
+
+  test('passes options of ssh, and is known to scp by its configuration', async () => {
+    const options = ['-o', 'ExitOnForwardFailure=yes', '-L', '18080:localhost:22', 'true']
+    await fleet.does('ssh', 'barn-1', '--', ...options)
+    const config = join(fleet.disk, '../ssh_config')
+    writeFileSync(config, (await fleet.does('ssh', '--config', 'barn')).stdout)
+    const copied = manager('scp', '-q', '-F', config, config, 'barn-1:copied')
+    assert.equal(copied.status, 0, copied.stderr)
+    assert.equal(await first.does('cat', '/home/admin/copied'), readFileSync(config, 'utf8'))
+  })
+
+  test('says of a device that is not there since when', async () => {
+    const never = await fleet.fleetsie('ssh', 'barn-3', 'true')
+    assert.match(never.stderr, /no device has claimed barn-3 yet/)
+    assert.equal(never.code, 1)
+    await second.does('pkill', '-STOP', '-f', 'while :; do')
+    await second.does('pkill', '-f', 'ssh -T.*localhost:22')
+    await fleet.online('barn', 1)
+    const away = await fleet.fleetsie('ssh', 'barn-2', 'true')
+    assert.match(away.stderr, /barn-2 is not connected since \d{4}-\d\d-\d\d \d\d:\d\d UTC/)
+    await second.does('pkill', '-CONT', '-f', 'while :; do')
+    await fleet.online('barn', 2)
+  })
+
+  test('has a port here for each connected device, as they come and go', async () => {
+    const ports = fleet.starts(['ports', 'barn', 'fleetsie@192.0.2.1'], second)
+    assert.match(await ports.line(/barn-1/), /localhost:20001/)
+    const banner = ['bash', '-c', 'exec 3<>/dev/tcp/127.0.0.1/20001; head -1 <&3']
+    const [command, args] = second.enter(banner)
+    assert.match(spawnSync(command, args, { encoding: 'utf8' }).stdout, /^SSH-2\.0-OpenSSH/)
+    await first.does('pkill', '-STOP', '-f', 'while :; do')
+    await first.does('pkill', '-f', 'ssh -T.*localhost:22')
+    assert.match(await ports.line(/barn-1/), /not connected any more/)
+    assert.equal(spawnSync(command, args).stdout.length, 0)
+    await first.does('pkill', '-CONT', '-f', 'while :; do')
+    assert.match(await ports.line(/barn-1/), /localhost:20001/)
+    assert.equal(await ports.interrupt(), 130)
+  })
+
+  test('skips a port that is taken here', async () => {
+    // Here the server's own ends of the tunnels have them.
+    const ports = fleet.starts(['ports', 'barn', 'fleetsie@192.0.2.1'])
+    assert.match(
+      await ports.line(/barn-1/),
+      /warning: barn-1: no port 20001 here: another program has this port/,
+    )
+    assert.equal(await ports.interrupt(), 130)
+  })
+})
