@@ -168,12 +168,16 @@ export class DeviceRoot {
     rmSync(join(this.root, path), { recursive: true, force: true })
   }
 
-  /** Runs the program by a shell to its end, however it ends. */
-  run(shell: readonly string[], environment: Record<string, string> = {}): Promise<Ended> {
+  /** Runs the program by a shell to its end, however it ends; `by` runs the shell. */
+  run(
+    shell: readonly string[],
+    environment: Record<string, string> = {},
+    by: readonly string[] = [],
+  ): Promise<Ended> {
     const load = '. /device/fake-system.sh\n. /device/fake-device.sh\n. /device/program'
     const values = { PATH: '/device:/usr/sbin:/usr/bin', FAKE: '/fake', HOME: '/root', ...environment }
     const env = Object.entries(values).map(([name, value]) => `${name}=${value}`)
-    const command = ['/usr/bin/env', '-i', ...env, ...shell, '-c', load]
+    const command = ['/usr/bin/env', '-i', ...env, ...by, ...shell, '-c', load]
     const args = [...'--mount --pid --fork --kill-child sh -c'.split(' '), enter, 'sh', this.root, ...command]
     return new Promise((resolve, reject) => {
       const child = spawn('unshare', args, {
