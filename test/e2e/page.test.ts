@@ -176,7 +176,7 @@ describe('the page', { skip: needs('chromium', 'xz', 'debugfs', 'mdir', 'git'), 
     assert.deepEqual(await rows(), ['part_2/etc/hosts'])
     await page.select('#kind', '')
     await page.select('#type', 'symlink')
-    assert.equal((await rows()).length, 1)
+    assert.equal((await rows()).length, 3)
     await page.select('#type', '')
     const install = await page.$$eval(
       '#layer option',
