@@ -15,6 +15,8 @@ export interface DiskContents {
   has: number[]
   /** What claimed.txt says. */
   claimed: number[]
+  /** The folder of an older version that can be called `customize`. */
+  customize: string | undefined
 }
 
 export async function readContents(place: DiskPlace, warn: (line: string) => void): Promise<DiskContents> {
@@ -30,7 +32,21 @@ export async function readContents(place: DiskPlace, warn: (line: string) => voi
     key: key ?? undefined,
     has: devices.map(({ id_in_fleet }) => id_in_fleet).filter((id) => !claimed.includes(id)),
     claimed,
+    customize: entries.has(names.customize) ? undefined : await olderCustomize(place, entries),
   }
+}
+
+/** Only what devices would run in the same way under the new name: `setup` and what that needs. */
+async function olderCustomize(
+  place: DiskPlace,
+  entries: DiskContents['entries'],
+): Promise<string | undefined> {
+  for (const name of olderNames.customize) {
+    if (entries.get(name) !== 'folder') continue
+    const inside = await place.list(name)
+    if (!olderNames.customizeOnly.some((only) => inside.has(only))) return name
+  }
+  return undefined
 }
 
 function whose(fleetText: Buffer | undefined): DiskContents['of'] {

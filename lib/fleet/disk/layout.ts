@@ -38,6 +38,8 @@ export const olderNames = {
   backup: 'backup_provisioning.sqlite',
   key: (fleet: string) => `id_ed25519_provision_${fleet}`,
   customize: ['custom_post', 'custom'],
+  /** What devices look for in these two, and not in `customize`. */
+  customizeOnly: ['packages', 'overlay.tar.xz', 'cleanup'],
 } as const
 
 /** What may be read of one file, bytes. Ten thousand devices take 4 MB. */

@@ -46,9 +46,8 @@ export async function planDisk(contents: DiskContents, wish: DiskWish): Promise<
   const same = of !== undefined && of.fleet === wish.fleet && of.host === wish.host
   if (!same) remove(names.fleet)
 
-  const older = olderNames.customize.find((name) => entries.get(name) === 'folder')
-  if (older !== undefined && !entries.has(names.customize)) {
-    changes.push({ do: 'rename', name: older, to: names.customize })
+  if (contents.customize !== undefined) {
+    changes.push({ do: 'rename', name: contents.customize, to: names.customize })
   }
   changes.push({ do: 'folder', name: names.customize })
   for (const folder of foldersOf(wish.bundle)) changes.push({ do: 'folder', name: folder })

@@ -115,6 +115,14 @@ describe('gen makes a disk', { skip }, () => {
     assert.equal(desk.rows().length, 2)
   })
 
+  test('an older folder with packages keeps its name, by which devices install them', async () => {
+    const desk = new Desk(top)
+    mkdirSync(desk.at('custom/packages'), { recursive: true })
+    await desk.gen(1, desk.disk)
+    assert.deepEqual(readdirSync(desk.at('custom')), ['packages'])
+    assert.deepEqual(readdirSync(desk.at('customize')), [])
+  })
+
   test('a damaged database is made anew, with a warning', async () => {
     const desk = new Desk(top)
     await desk.gen(2, desk.disk)
