@@ -1,0 +1,200 @@
+/** The root helper of a fleet server, called as somebody who has taken over the user fleetsie would call it. */
+import assert from 'node:assert/strict'
+import { copyFileSync, readFileSync } from 'node:fs'
+import { after, before, describe, test } from 'node:test'
+import { missing } from '../helpers/disks.ts'
+import { FleetServer } from '../helpers/fleet-server.ts'
+import { needs, needsRoot } from '../helpers/needs.ts'
+import { checkout, type Ended } from '../helpers/npm-project.ts'
+import { snapshot } from '../helpers/srv.ts'
+
+const skip =
+  needsRoot || needs('mmdebstrap', 'unshare', 'nsenter', 'ip', 'flock') || missing('busybox', 'dash')
+
+const setUp = `set -e
+useradd -m -s /bin/bash fleetsie
+groupadd --system fleetsie-fleets
+install -d -o fleetsie -g fleetsie -m 711 /home/fleetsie /home/fleetsie/fleets
+`
+
+/** Arguments that must change nothing. */
+const hostile: [title: string, args: string[]][] = [
+  ['nothing', []],
+  ['an unknown verb', ['rm', 'owl']],
+  ['a verb with a blank', ['add-fleet owl']],
+  ['no fleet', ['add-fleet']],
+  ['an empty fleet', ['add-fleet', '']],
+  ['two fleets', ['add-fleet', 'owl', 'wren']],
+  ['a fleet that climbs', ['add-fleet', '../../root']],
+  ['a fleet with a slash', ['add-fleet', 'a/b']],
+  ['a fleet that is a dot', ['add-fleet', '.']],
+  ['a fleet that is an option', ['add-fleet', '-o']],
+  ['a fleet with a blank', ['add-fleet', 'a b']],
+  ['a fleet with a newline', ['add-fleet', 'owl\nroot:x:0:0::/root:/bin/sh']],
+  ['a fleet that ends with a newline', ['add-fleet', 'owl\n']],
+  ['a fleet with a colon', ['add-fleet', 'owl:0']],
+  ['a fleet with a command', ['add-fleet', '$(touch /etc/hacked)']],
+  ['a fleet with backquotes', ['add-fleet', '`touch /etc/hacked`']],
+  ['a fleet with a semicolon', ['add-fleet', 'a;id']],
+  ['a fleet with a pattern', ['add-fleet', '*']],
+  ['a fleet of another script', ['add-fleet', 'öwl']],
+  ['a fleet of 24 characters', ['add-fleet', 'a'.repeat(24)]],
+  ['a fleet of 100,000 characters', ['add-fleet', 'a'.repeat(100_000)]],
+  ['keys of a fleet that is not there', ['write-keys', 'nobody']],
+  ['keys of root', ['write-keys', 'root']],
+  ['keys with a strange length', ['write-keys', 'there', '1e3']],
+  ['keys with a length that is too long', ['write-keys', 'there', '999999999999999999999']],
+  ['keys with an expression for a length', ['write-keys', 'there', '1+$(id)']],
+  ['files of a fleet that is not there', ['own-files', 'nobody']],
+  ['files of two fleets', ['own-files', 'there', 'there']],
+  ['the session of another fleet', ['end-session', 'there', 'owl-1']],
+  ['the session of no number', ['end-session', 'there', 'there-']],
+  ['the session of a pattern', ['end-session', 'there', 'there-*']],
+  ['the session of two', ['end-session', 'there', 'there-1 there-2']],
+  ['the session of a climbing device', ['end-session', 'there', 'there-1/../x']],
+  ['the session of number 0', ['end-session', 'there', 'there-0']],
+]
+
+describe('fleetsie_root', { skip }, () => {
+  let server: FleetServer
+  before(async () => {
+    server = await FleetServer.start()
+    await server.does('sh', '-c', setUp)
+    copyFileSync(`${checkout}/units/fleetsie_root`, server.file('/usr/local/sbin/fleetsie_root'))
+    copyFileSync('/bin/busybox', server.file('/bin/busybox'))
+    await helper('add-fleet', 'there')
+  })
+  after(() => server?.stop())
+
+  const helper = async (...args: string[]): Promise<Ended> => {
+    const ended = await server.run(['/usr/local/sbin/fleetsie_root', ...args])
+    assert.equal(ended.code, 0, ended.stderr)
+    return ended
+  }
+  const refused = async (input: string, ...args: string[]): Promise<string> => {
+    const { code, stderr } = await server.run(['/usr/local/sbin/fleetsie_root', ...args], { input })
+    assert.equal(code, 1, stderr)
+    return stderr
+  }
+  const as = (user: string, script: string): Promise<Ended> =>
+    server.run(['runuser', '-u', user, '--', 'sh', '-c', script])
+  const keys = (): string => readFileSync(server.file('/home/fleetsie_there/.ssh/authorized_keys'), 'utf8')
+
+  for (const shell of [['dash'], ['busybox', 'ash']]) {
+    test(`refuses every hostile argument and touches nothing, run by ${shell.join(' ')}`, async () => {
+      const before = await snapshot(server)
+      for (const [title, args] of hostile) {
+        const { code, stdout, stderr } = await server.run([
+          ...shell,
+          '/usr/local/sbin/fleetsie_root',
+          ...args,
+        ])
+        assert.equal(code, 1, `${title}: ${stdout}${stderr}`)
+        assert.match(stderr, /^fleetsie_root: [^\n]{1,120}\n$/m, title)
+      }
+      assert.equal(await snapshot(server), before)
+    })
+  }
+
+  test('makes a fleet once, and changes nothing the second time', async () => {
+    await helper('add-fleet', 'Owl_2')
+    assert.equal(
+      await server.does('stat', '-c', '%U:%G %a', '/home/fleetsie/fleets/Owl_2', '/run/fleetsie/dev/Owl_2'),
+      'fleetsie_Owl_2:fleetsie 2770\nfleetsie_Owl_2:fleetsie 2750\n',
+    )
+    assert.equal(
+      await server.does('cat', '/etc/tmpfiles.d/fleetsie-Owl_2.conf'),
+      'd /run/fleetsie/dev/Owl_2 2750 fleetsie_Owl_2 fleetsie -\n',
+    )
+    assert.match(
+      await server.does('id', 'fleetsie_Owl_2'),
+      /groups=\d+\(fleetsie_Owl_2\),\d+\(fleetsie-fleets\)$/m,
+    )
+    assert.match(await server.does('getent', 'shadow', 'fleetsie_Owl_2'), /^fleetsie_Owl_2:\*:/)
+    const contents = await server.does('sha256sum', '/etc/passwd', '/etc/shadow', '/etc/group')
+    await helper('add-fleet', 'Owl_2')
+    assert.equal(await server.does('sha256sum', '/etc/passwd', '/etc/shadow', '/etc/group'), contents)
+  })
+
+  test('writes keys whole or not at all, as the user of the fleet', async () => {
+    const text = 'ssh-ed25519 AAAA one\n'
+    const write = (input: string, ...bytes: string[]): Promise<Ended> =>
+      server.run(['/usr/local/sbin/fleetsie_root', 'write-keys', 'there', ...bytes], { input })
+    assert.equal((await write(text, String(text.length))).code, 0)
+    assert.equal(keys(), text)
+    assert.match(
+      await refused(text.slice(3), 'write-keys', 'there', String(text.length)),
+      /did not arrive whole/,
+    )
+    assert.match(await refused(`${'x'.repeat(16 * 1024 * 1024)}y`, 'write-keys', 'there'), /too many keys/)
+    assert.equal(keys(), text)
+    assert.equal(
+      await server.does(
+        'sh',
+        '-c',
+        'cd /home/fleetsie_there/.ssh && ls -A && stat -c "%U %a" authorized_keys .',
+      ),
+      'authorized_keys\nfleetsie_there 600\nfleetsie_there 700\n',
+    )
+  })
+
+  test('follows no link that the user of a fleet has made', async () => {
+    const shadow = await server.does('sha256sum', '/etc/shadow')
+    await as('fleetsie_there', 'cd ~fleetsie_there && rm -r .ssh && ln -s /etc .ssh')
+    await server.run(['/usr/local/sbin/fleetsie_root', 'write-keys', 'there'], { input: 'x\n' })
+    assert.equal((await server.run(['ls', '/etc/authorized_keys'])).code, 2)
+    await as('fleetsie_there', 'cd ~fleetsie_there && rm .ssh && mkdir -m 700 .ssh')
+    const folder = '/home/fleetsie/fleets/there'
+    await as('fleetsie_there', `ln -s /etc/shadow ${folder}/fleet.sqlite`)
+    assert.match(await refused('', 'own-files', 'there'), /fleet\.sqlite is a link/)
+    await as(
+      'fleetsie_there',
+      `rm ${folder}/fleet.sqlite; touch ${folder}/a; ln ${folder}/a ${folder}/fleet.sqlite`,
+    )
+    assert.match(await refused('', 'own-files', 'there'), /no plain file of its own/)
+    await server.does('rm', `${folder}/fleet.sqlite`)
+    await server.does('install', '-m', '600', '/dev/null', `${folder}/fleet.sqlite`)
+    assert.match(await refused('', 'own-files', 'there'), /belongs to somebody else/)
+    await server.does('chown', 'fleetsie', `${folder}/fleet.sqlite`)
+    await helper('own-files', 'there')
+    assert.equal(
+      await server.does('stat', '-c', '%U:%G %a', `${folder}/fleet.sqlite`),
+      'fleetsie_there:fleetsie 666\n',
+    )
+    assert.equal(await server.does('sha256sum', '/etc/shadow'), shadow)
+  })
+
+  test('follows no link that the user fleetsie has made', async () => {
+    const home = await server.does('stat', '-c', '%U %a', '/home/admin')
+    await as('fleetsie', 'cd && mv fleets real && ln -s /home fleets')
+    assert.match(await refused('', 'add-fleet', 'admin'), /a link leads to \/home\/fleetsie\/fleets/)
+    await as('fleetsie', 'cd && rm fleets && mv real fleets && ln -s /home/admin fleets/admin')
+    assert.match(await refused('', 'add-fleet', 'admin'), /a link leads to/)
+    assert.equal(await server.does('stat', '-c', '%U %a', '/home/admin'), home)
+  })
+
+  test('ends the session of one device and of no other', async () => {
+    // As sshd runs it: by the shell of the user, below a process that belongs to the user.
+    const session = (host: string): Promise<Ended> =>
+      as(
+        'fleetsie_there',
+        `printf '#!/bin/sh\\nsleep 1000\\n' >/tmp/fleetsie_login
+        setsid sh -c 'sh /tmp/fleetsie_login there ${host} 20001; :' >/dev/null 2>&1 &`,
+      )
+    await session('there-1')
+    await session('there-11')
+    const live = (): Promise<string> =>
+      server.does('sh', '-c', 'pgrep -af "^sh /tmp/[f]leetsie_login there" | cut -d " " -f 5; true')
+    assert.equal(await live(), 'there-1\nthere-11\n')
+    await helper('end-session', 'there', 'there-1')
+    assert.equal(await live(), 'there-11\n')
+    await helper('end-session', 'there', 'there-7')
+    assert.equal(await live(), 'there-11\n')
+  })
+
+  test('does nothing for anybody but root', async () => {
+    const { code, stderr } = await as('fleetsie', 'sh /usr/local/sbin/fleetsie_root add-fleet wren')
+    assert.equal(code, 1)
+    assert.match(stderr, /it has to be called by sudo/)
+  })
+})
