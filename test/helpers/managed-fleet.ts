@@ -13,7 +13,6 @@ import { removeTree } from '../../lib/engine/store/remove.ts'
 import { FleetServer } from './fleet-server.ts'
 import { type Ended, events } from './npm-project.ts'
 import { copyCode } from './scratch.ts'
-import { withServerClosure } from './server-closure.ts'
 import { SrvProgram } from './srv.ts'
 
 export interface Ran extends Ended {
@@ -37,13 +36,8 @@ export class ManagedFleet {
   private readonly devices: FleetServer[] = []
 
   static async start(): Promise<ManagedFleet> {
-    const folder = mkdtempSync(join(tmpdir(), 'fleetsie-fleet-'))
-    // One store for all that is made here, where the run of the tests has none.
-    process.env['FLEETSIE_TEST_SHARED'] ??= folder
-    // What srv downloads, it finds there: the rig has no way out.
-    await withServerClosure('x64', async () => {})
     const program = await SrvProgram.make()
-    const fleet = new ManagedFleet(await FleetServer.start(), folder)
+    const fleet = new ManagedFleet(await FleetServer.start(), mkdtempSync(join(tmpdir(), 'fleetsie-fleet-')))
     try {
       await copyCode(join(fleet.folder, 'code'))
       const { code, stdout, screen } = await program.ask(fleet.server, ['root@192.0.2.1'])
