@@ -45,7 +45,6 @@ export class TestSshd {
     this.port = port
     this.env = { HOME: this.home, PATH: process.env['PATH'] ?? '' }
     mkdirSync(join(this.home, '.ssh'), { recursive: true, mode: 0o700 })
-    for (const type of ['ed25519', 'rsa', 'ecdsa']) this.key(this.hostKey(type), type)
     this.key(this.at('id_ed25519'), 'ed25519')
     writeFileSync(join(this.folder, 'authorized'), readFileSync(`${this.at('id_ed25519')}.pub`))
     chmodSync(this.folder, 0o711)
@@ -58,6 +57,7 @@ export class TestSshd {
     hostKeys: readonly string[] = ['ed25519'],
   ): Promise<TestSshd> {
     const sshd = new TestSshd(await freePort())
+    for (const type of hostKeys) sshd.key(sshd.hostKey(type), type)
     await sshd.run(more, hostKeys)
     sshd.know('ed25519')
     return sshd
@@ -97,7 +97,8 @@ export class TestSshd {
   }
 
   key(file: string, type = 'ed25519', passphrase = ''): void {
-    tool('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', 'test', '-f', file])
+    const bits = type === 'rsa' ? ['-b', '2048'] : []
+    tool('ssh-keygen', ['-q', '-t', type, ...bits, '-N', passphrase, '-C', 'test', '-f', file])
   }
 
   authorize(file: string): void {

@@ -50,11 +50,14 @@ async function open(
     }
     const identities = await findIdentities(config, prompts)
     const attempt = { name, config, known, identities, prompts, signal: patience.signal, dial }
-    const { client, key, password } = await introduced(attempt, options.acceptNew)
+    const { client, stream, key, password } = await introduced(attempt, options.acceptNew)
     const { user, host, port } = config
     const sudo = new SudoPassword(`${user}@${host}`, options.prompts, password)
-    const close = async (): Promise<void> => jump?.close()
-    return new SshHost(client, { name, user, host, port, hostKey: key }, sudo, close)
+    const hangUp = async (): Promise<void> => {
+      stream.destroy()
+      await jump?.close()
+    }
+    return new SshHost(client, { name, user, host, port, hostKey: key }, sudo, hangUp)
   } catch (error) {
     await jump?.close()
     throw error

@@ -29,6 +29,8 @@ export interface Attempt {
 
 export interface Established {
   client: Client
+  /** What the connection goes through. */
+  stream: Duplex
   key: HostKey
   /** What the user has typed to log in. */
   password: string | undefined
@@ -103,7 +105,7 @@ export async function establish(attempt: Attempt): Promise<Established> {
     })
     await Promise.all([ready, remembered])
     watch(stream, client)
-    return { client, key: key!, password: auth.password() }
+    return { client, stream, key: key!, password: auth.password() }
   } catch (error) {
     client.destroy()
     stream.destroy()

@@ -60,9 +60,7 @@ export async function execute(session: Session, how: Execution): Promise<RemoteR
   const stopped = new Promise<never>((_, reject) => {
     stop = (reason) => {
       reject(reason)
-      // Its process group, where sshd does that; the pipes are gone either way.
-      channel.signal('TERM')
-      channel.close()
+      endProgram(channel)
     }
   })
   stopped.catch(() => {})
@@ -104,6 +102,19 @@ export async function execute(session: Session, how: Execution): Promise<RemoteR
     clearTimeout(timer)
     signal?.removeEventListener('abort', onAbort)
   }
+}
+
+/** Ends the program's process group, where sshd does that; its pipes are gone either way. */
+export function endProgram(channel: ClientChannel): void {
+  // ssh2's own signal() sends nothing once stdin has ended.
+  const { _client, outgoing } = channel as unknown as Internals
+  if (outgoing.state === 'open' || outgoing.state === 'eof') _client._protocol.signal(outgoing.id, 'TERM')
+  channel.close()
+}
+
+interface Internals {
+  _client: { _protocol: { signal(channel: number, name: string): void } }
+  outgoing: { id: number; state: string }
 }
 
 async function collect(stdout: Readable, limit: number, label: string): Promise<Buffer> {

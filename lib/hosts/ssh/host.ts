@@ -1,8 +1,8 @@
 /** A connected machine: programs on it, several at once, and ports behind it. */
-import type { Duplex } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import type { Client, ClientChannel } from 'ssh2'
 import { FleetsieError } from '../../errors.ts'
-import { execute, openSession, type Session } from './execute.ts'
+import { endProgram, execute, openSession, type Session } from './execute.ts'
 import { quoteCommand } from './quote.ts'
 import { scriptCommand } from './script.ts'
 import { Slots } from './slots.ts'
@@ -23,15 +23,16 @@ export class SshHost implements Host {
   private readonly password: SudoPassword
   private readonly slots = new Slots(maxSessions)
   private readonly over: Promise<void>
+  private readonly running = new Set<Session>()
   private broken: FleetsieError | undefined
-  private beyond: () => Promise<void>
+  private readonly hangUp: () => Promise<void>
 
-  /** `beyond` closes what the connection goes through. */
+  /** `hangUp` closes what the connection goes through, whatever the other side does. */
   constructor(
     client: Client,
     about: Pick<Host, 'name' | 'user' | 'host' | 'port' | 'hostKey'>,
     password: SudoPassword,
-    beyond: () => Promise<void>,
+    hangUp: () => Promise<void>,
   ) {
     const { name, user, host, port, hostKey } = about
     this.name = name
@@ -41,7 +42,7 @@ export class SshHost implements Host {
     this.hostKey = hostKey
     this.client = client
     this.password = password
-    this.beyond = beyond
+    this.hangUp = hangUp
     client.on('error', (error) => {
       this.broken ??= new FleetsieError('E_IO', `${name}: the connection broke: ${error.message}`, {
         cause: error,
@@ -56,17 +57,23 @@ export class SshHost implements Host {
   async run(argv: readonly string[], how: RemoteOptions = {}): Promise<RemoteResult> {
     const gate = how.sudo ? new SudoGate(this.name, this.password) : undefined
     const command = quoteCommand(gate ? gate.wrap(argv) : argv)
+    // It may break before anybody reads it; whoever reads it then hears that.
+    if (how.stdin instanceof Readable) how.stdin.on('error', () => {})
     const label = `${argv[0]} on ${this.name}`
     const release = await this.slots.take()
     let session: Session
     try {
-      how.signal?.throwIfAborted()
-      session = await this.open(() => openSession(this.client, command))
+      if (how.signal?.aborted) throw new FleetsieError('E_INTERRUPTED', `${label} was interrupted`)
+      session = await this.open(() => this.session(command))
     } catch (error) {
       release()
       throw error
     }
-    session.closed.then(release)
+    this.running.add(session)
+    session.closed.then(() => {
+      this.running.delete(session)
+      release()
+    })
     return execute(session, { ...how, label, gate, broken: () => this.failure() })
   }
 
@@ -88,11 +95,27 @@ export class SshHost implements Host {
 
   async close(): Promise<void> {
     this.broken ??= new FleetsieError('E_IO', `${this.name}: the connection was closed`)
+    for (const { channel } of this.running) endProgram(channel)
     this.client.end()
-    const timer = setTimeout(() => this.client.destroy(), closeMs)
-    await this.over
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, closeMs)
+    })
+    await Promise.race([this.over, patience])
     clearTimeout(timer)
-    await this.beyond()
+    await this.hangUp()
+  }
+
+  /** sshd may allow fewer sessions, or still hold one of which the program has not ended. */
+  private async session(command: string): Promise<Session> {
+    while (true) {
+      try {
+        return await openSession(this.client, command)
+      } catch (error) {
+        if (this.broken || this.running.size === 0 || !('reason' in (error as Error))) throw error
+        await Promise.race([...this.running].map(({ closed }) => closed))
+      }
+    }
   }
 
   private async open<T>(work: () => Promise<T>): Promise<T> {

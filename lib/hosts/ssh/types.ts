@@ -12,7 +12,10 @@ export interface Prompts {
 export interface RemoteOptions {
   /** What the program reads; nothing: its stdin is at its end. */
   stdin?: string | Uint8Array | Readable
-  /** Ends the program (its channel is closed) and fails with E_INTERRUPTED. */
+  /**
+   * Fails with E_INTERRUPTED at once. The program gets SIGTERM where sshd passes that on (not to root's programs), and
+   * loses its stdin and outputs anyway.
+   */
   signal?: AbortSignal
   /** What stdout may hold, bytes; more fails with E_STAGE. Default 16 MiB. Of stderr the last 64 KiB are kept. */
   limit?: number
