@@ -76,6 +76,26 @@ async function keys(
   return found
 }
 
+/** What makes the closure of a fleet's server: the digests of its code, and the sha256 of each program. */
+async function serverPrograms(
+  root: string,
+  [program, ...args]: readonly [string, ...string[]],
+  options: { cwd: string; env: NodeJS.ProcessEnv },
+): Promise<unknown> {
+  const extension = root.endsWith('dist') ? 'js' : 'ts'
+  const file = (path: string): string => JSON.stringify(join(root, `${path}.${extension}`))
+  const script = `
+import { createHash } from 'node:crypto'
+const { codeDigests } = await import(${file('lib/engine/code-digest')})
+const { programModules, programText, serverPrograms } = await import(${file('lib/fleet/bundle/programs')})
+const { serverBundle } = await import(${file('stages/server-bundle')})
+const digests = [serverBundle.stage.module, ...programModules].map((module) => codeDigests(module, process.cwd()))
+const sum = async (name) => [name, createHash('sha256').update(await programText(name)).digest('hex')]
+console.log(JSON.stringify({ digests, programs: await Promise.all(serverPrograms.map(sum)) }))`
+  const { stdout } = await succeeds(program, [...args, '--input-type=module', '-e', script], options)
+  return JSON.parse(stdout)
+}
+
 const stagesOf = (stdout: string): Extract<BuildEvent, { type: 'stage' }>[] =>
   events(stdout).filter((event) => event.type === 'stage')
 
@@ -83,6 +103,7 @@ describe('the package', () => {
   let folder: string
   let tarball: string
   let expected: Record<string, unknown>
+  let expectedPrograms: unknown
   let stages: string[]
   const installed = new Map<string, { node: string; project: string }>()
 
@@ -97,6 +118,7 @@ describe('the package', () => {
     const { stdout } = await succeeds(zx[0], [zx[1], 'build', 'sample', '--json'], { cwd: copy, env })
     stages = [...new Set(stagesOf(stdout).map((event) => event.stage))]
     expected = await keys(stages, zx, { cwd: copy, env })
+    expectedPrograms = await serverPrograms(copy, [process.execPath], { cwd: copy, env })
     // The first time, better-sqlite3 is compiled for each version: a minute on one core.
     await Promise.all(
       nodeVersions.map(async (version) => {
@@ -221,6 +243,9 @@ describe('the package', () => {
       assert.deepEqual(await keys(stages, bin, { cwd: project, env }), expected)
       for (const event of await build('sample'))
         assert.match(event.action, /^(cached|unchanged)$/, JSON.stringify(event))
+
+      const shipped = join(project, 'node_modules/fleetsie/dist')
+      assert.deepEqual(await serverPrograms(shipped, [node], { cwd: project, env }), expectedPrograms)
 
       const own = await build('nameplate')
       assert.equal(own.find((event) => event.stage === 'nameplate')?.action, 'built')
