@@ -43,6 +43,20 @@ describe('what gets lost on the way', { skip, concurrency: 3 }, () => {
     })
   })
 
+  it('a place that was chosen by chance is asked for again when the power is cut before the answer is there', async () => {
+    await withDevice(async (device) => {
+      device.devices(Array.from({ length: 40 }, (_, index) => index + 1))
+      device.write('fake/server/claim-1', 'another\n')
+      device.write('fake/power-cut-at-ok', '')
+      assert.notEqual((await device.run(['dash'])).status, 0)
+      device.reboot()
+      const second = await device.run(['dash'])
+      assert.equal(second.status, 0, second.said)
+      assert.match(second.said, /goes on with the claim of device/)
+      assert.equal(claims(device).length, 2, 'another, and this one once')
+    })
+  })
+
   /** A run without a cut takes fewer; the last ones are then no cut at all. */
   const steps = 66
   for (let step = 1; step <= steps; step += 3) {

@@ -64,7 +64,7 @@ describe('an image of this project provisions itself', { skip }, () => {
 
   /** Runs a command on the device, through the server and the port that is reserved for it. */
   const onDevice = async (command: string): Promise<string> =>
-    (await fleet!.does('ssh', 'barn_x-1', command)).stdout
+    (await fleet!.does('ssh', 'barn_x-1', '-o', 'StrictHostKeyChecking=accept-new', command)).stdout
 
   const state = `hostname; systemctl is-enabled ${unit} ssh-tunnel.service; readlink .ssh/fleetsie_tunnel_port
     stat -c '%a %U %n' .ssh/fleetsie .ssh/authorized_keys; sha256sum .ssh/fleetsie; id -un`

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Stands for ssh and the fleet's server behind it: claims of $FAKE/server/otps (lines `ID OTP`), by the answers of the
 # documented protocol. $FAKE/fails: what it says instead, one line of stderr a call. $FAKE/cuts: so many bytes of the
-# next answers arrive, one number a line. $FAKE/reply: the next answer, whatever was asked, with the
+# next answers arrive, one number a line. With $FAKE/power-cut-at-ok
+# everything is killed when the server has given a place away. $FAKE/reply: the next answer, whatever was asked, with the
 # device's own key for `ssh-ed25519 KEY`. Arguments go to $FAKE/ssh-calls.
 printf '%s\n' "$*" >>"$FAKE/ssh-calls"
 if [ -s "$FAKE/fails" ]; then
@@ -49,6 +50,10 @@ answer() {
 		"fleetsie_${FLEET-field}" "$((20000 + id))" "$key" "$(cat "$FAKE/server/login-key")" "${PSK-}" "${EXTRA-}"
 }
 answer "$@" >"$FAKE/answer"
+if [ -f "$FAKE/power-cut-at-ok" ] && grep -qx Ok "$FAKE/answer"; then
+	rm "$FAKE/power-cut-at-ok"
+	/usr/bin/env kill -9 -1
+fi
 if [ -s "$FAKE/cuts" ]; then
 	head -c "$(head -n 1 "$FAKE/cuts")" "$FAKE/answer"
 	sed -i 1d "$FAKE/cuts"
