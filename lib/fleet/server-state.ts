@@ -104,7 +104,7 @@ export async function serverState(options: ServerOptions): Promise<Resource[]> {
     folder('/run/fleetsie', { mode: '0755' }),
     folder('/run/fleetsie/dev', { mode: '0755' }),
     file(rootHelperPath, { content: helper, mode: '0755', judge: ['sh', '-n'] }),
-    file('/etc/sudoers.d/fleetsie', { content: sudoers, mode: '0440', judge: ['visudo', '-c', '-q', '-f'] }),
+    file('/etc/sudoers.d/fleetsie', { content: sudoers, mode: '0440', judge: ['visudo', '-c', '-f'] }),
     closure(bundleFor),
     command(mainFile(serverFolder), database),
     ...programs.map((name) => link(`${serverFolder}/${name}`, `${currentClosure}/${name}`)),
