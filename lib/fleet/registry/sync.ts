@@ -39,11 +39,12 @@ function syncDevices(
   for (const { id_in_fleet: id } of [...strays, ...changed]) {
     if (!rows.has(id)) continue
     const row = fleetDb.get<Record<string, string | number | null>>(
-      'SELECT * FROM devices WHERE id_in_fleet = ?',
+      'SELECT * FROM devices WHERE fleet = ? AND id_in_fleet = ?',
+      fleet,
       id,
     )
     if (row) kept.set(id, row)
-    fleetDb.run('DELETE FROM devices WHERE id_in_fleet = ?', id)
+    fleetDb.run('DELETE FROM devices WHERE fleet = ? AND id_in_fleet = ?', fleet, id)
   }
   for (const row of changed) {
     // Columns of the older tool stay as they are.
