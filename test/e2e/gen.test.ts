@@ -203,6 +203,28 @@ describe('gen', { skip }, () => {
     assert.match(tool('unzip', ['-l', file]), /fleetsie\/fleetsieauth\n/)
   })
 
+  test('the stages usb-bundle and usb keep a disk, customize and all, without a question', async () => {
+    const [project, disk] = [folder('project'), folder('kept')]
+    mkdirSync(join(project, 'customize'))
+    writeFileSync(join(project, 'customize/setup'), 'echo hello\n', { mode: 0o755 })
+    const build = program.command(['--json'], 'build')
+    const index = join(build[3]!, '../../index.ts')
+    writeFileSync(
+      join(project, 'pipeline.mts'),
+      `import { pipeline, usb, usbBundle } from ${JSON.stringify(index)}
+const bundle = usbBundle({ customize: 'customize' })
+await pipeline({ disk: () => usb({ bundle, fleet: 'york', host: '${place}', disk: '${disk}' }) })
+`,
+    )
+    const [command, args] = server.enter(build, { env: program.env })
+    for (const written of ['9 files written', '0 files written']) {
+      const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', cwd: project })
+      assert.equal(status, 0, stdout + stderr)
+      assert.match(stdout, new RegExp(`2 unclaimed devices, lot [0-9a-f]{16}; ${written}`))
+    }
+    assert.equal(readFileSync(join(disk, 'fleetsie/customize/setup'), 'utf8'), 'echo hello\n')
+  })
+
   test('two at once get different devices, and ports that do not suffice allocate nothing', async () => {
     const both = await Promise.all([gen(['york', place, '3']), gen(['york', place, '3'])])
     assert.deepEqual(

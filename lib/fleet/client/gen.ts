@@ -47,6 +47,7 @@ export interface GenTools {
 
 export interface GenOutcome {
   reply: GenReply
+  /** `files`: those that were written, for they differed. */
   disk?: { lot: string; devices: number; files: string[] }
 }
 
@@ -248,5 +249,6 @@ async function writeDisk(
     )
   }
   writing.done(changes.length > 0 ? 'applied' : 'unchanged', because)
-  return { lot: key.lot, devices: disk.devices.length, files: changes.map(({ name }) => name) }
+  const files = changes.filter((change) => change.do === 'write').map(({ name }) => name)
+  return { lot: key.lot, devices: disk.devices.length, files }
 }
