@@ -60,13 +60,22 @@ export function cacheFolder(env: Environment): Promise<string> {
   return baseFolder(env, 'XDG_CACHE_HOME', '.cache')
 }
 
+/** `$XDG_STATE_HOME/fleetsie`, else `.local/state/fleetsie` in the caller's home. */
+export function stateFolder(env: Environment): Promise<string> {
+  return baseFolder(env, 'XDG_STATE_HOME', '.local/state')
+}
+
 async function baseFolder(env: Environment, variable: string, name: string): Promise<string> {
   const xdg = env[variable]
   // The XDG specification: a relative path is to be ignored.
   if (xdg?.startsWith('/')) return join(xdg, 'fleetsie')
+  return join(await callerHome(env), name, 'fleetsie')
+}
+
+/** The home folder of the user behind sudo, else this user's. */
+export async function callerHome(env: Environment): Promise<string> {
   const caller = callerOf(env)
-  const home = (caller && (await homeOf(caller.uid))) || env['HOME'] || homedir()
-  return join(home, name, 'fleetsie')
+  return (caller && (await homeOf(caller.uid))) || env['HOME'] || homedir()
 }
 
 /** sudo sets HOME to root's. */
