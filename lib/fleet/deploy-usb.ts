@@ -3,6 +3,7 @@ import type { DeployContext, Input } from '../engine/stage.ts'
 import { FleetsieError } from '../errors.ts'
 import { connect } from '../hosts/ssh/connect.ts'
 import type { Prompts } from '../hosts/ssh/types.ts'
+import { callerHome } from '../images/caller.ts'
 import { generate } from './client/gen.ts'
 import { bundleFrom } from './disk/bundle.ts'
 import { findDisk } from './disk/find.ts'
@@ -31,7 +32,7 @@ export async function deployUsb({ options, cwd, run, signal, note, warn }: Conte
   try {
     const expires = days === null ? null : Math.floor(Date.now() / 1000 + days * 86_400)
     const order = { fleet, server: host, num: 0, disk: place, bundle: files, expires, serverKeys: undefined }
-    const login = { prompts: nobody(fleet, host), signal, env }
+    const login = { prompts: nobody(fleet, host), signal, env: { ...env, HOME: await callerHome(env) } }
     const made = await generate(order, {
       ...{ run, env, signal, note, warn },
       connect: () => connect(`fleetsie@${host}`, login),

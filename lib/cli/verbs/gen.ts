@@ -10,7 +10,7 @@ import type { DiskPlace } from '../../fleet/disk/place.ts'
 import { copyOf, zipPlace } from '../../fleet/disk/zip.ts'
 import { checkFleet, checkNum, parseFleetHost } from '../../fleet/names.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
-import { callerOf } from '../../images/caller.ts'
+import { callerHome, callerOf } from '../../images/caller.ts'
 import { terminalPrompts } from '../prompts.ts'
 import type { Session } from '../session.ts'
 import { temporaryRun } from '../temporary-run.ts'
@@ -62,7 +62,9 @@ function numAndDisk(third?: string, fourth?: string): { num?: number; disk?: str
 async function connector(session: Session, server: string): Promise<() => Promise<Host>> {
   const { connect } = await import('../../hosts/ssh/connect.ts')
   const prompts = terminalPrompts(session.signal)
-  return () => connect(`fleetsie@${server}`, { prompts, signal: session.signal, env: process.env })
+  // A partition takes sudo; the login is the user's all the same.
+  const env = { ...process.env, HOME: await callerHome(process.env) }
+  return () => connect(`fleetsie@${server}`, { prompts, signal: session.signal, env })
 }
 
 /** FLEET_NAME and FLEET_HOST alone: nothing is changed. */

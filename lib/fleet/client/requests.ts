@@ -4,9 +4,8 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { readdir, rename, rm, stat, utimes } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { callerOf } from '../../images/caller.ts'
+import { callerOf, stateFolder } from '../../images/caller.ts'
 import { makeFolder, replaceWithBytes } from '../../images/replace-file.ts'
 import { startOf } from '../../images/values/secret-folder.ts'
 
@@ -52,11 +51,9 @@ export async function pendingRequest(env: Environment, words: readonly string[])
   return { id, since: undefined, done: () => rm(own, { force: true }) }
 }
 
-/** `$XDG_STATE_HOME/fleetsie/requests`. State of the one who runs this: under sudo it is root's call. */
+/** `$XDG_STATE_HOME/fleetsie/requests`. */
 async function requestsFolder(env: Environment): Promise<string> {
-  const xdg = env['XDG_STATE_HOME']
-  const state = xdg?.startsWith('/') ? xdg : join(env['HOME'] || homedir(), '.local/state')
-  const folder = join(state, 'fleetsie/requests')
+  const folder = join(await stateFolder(env), 'requests')
   await makeFolder(folder, 0o700, callerOf(env))
   return folder
 }
