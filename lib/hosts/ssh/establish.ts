@@ -8,11 +8,8 @@ import { notConnected, notLetIn } from './errors.ts'
 import { hostKey, hostKeyAlgorithms, isKnown } from './host-key.ts'
 import type { Identities } from './identities.ts'
 import { type KnownKey, remember } from './known-hosts.ts'
+import { endWhenSilent, keepaliveMs } from './silence.ts'
 import type { HostKey, Prompts } from './types.ts'
-
-/** The machine asks for this often, and a link that brings nothing for so long is dead. */
-const keepaliveMs = 10_000
-const silenceMs = 45_000
 
 export interface Attempt {
   name: string
@@ -104,7 +101,7 @@ export async function establish(attempt: Attempt): Promise<Established> {
       keepaliveCountMax: Number.MAX_SAFE_INTEGER,
     })
     await Promise.all([ready, remembered])
-    watch(stream, client)
+    endWhenSilent(stream, client)
     return { client, stream, key: key!, password: auth.password() }
   } catch (error) {
     client.destroy()
@@ -119,18 +116,3 @@ export async function establish(attempt: Attempt): Promise<Established> {
 }
 
 const lost = new Error('closed from there')
-
-/** Ends a connection over which nothing comes any more, not even answers to keep-alives. */
-function watch(stream: Duplex, client: Client): void {
-  let heard = Date.now()
-  stream.on('data', () => {
-    heard = Date.now()
-  })
-  const timer = setInterval(() => {
-    if (Date.now() - heard < silenceMs) return
-    client.emit('error', new Error(`nothing came for ${silenceMs / 1000} s`))
-    stream.destroy()
-  }, keepaliveMs / 2)
-  timer.unref()
-  client.once('close', () => clearInterval(timer))
-}

@@ -41,6 +41,7 @@ const reasons: Record<string, [what: string, hint: string]> = {
   ENOTFOUND: ['is a name that nobody knows', 'check the name, or use the address'],
   EAI_AGAIN: ['cannot be looked up: no name server answers', 'is the network up?'],
   ECONNREFUSED: ['refuses connections', 'is sshd running there, and at that port?'],
+  ECONNRESET: ['closes the connection at once', 'a busy sshd does so (MaxStartups): try again'],
   EHOSTUNREACH: ['has no route to it', 'is the machine on, and in this network?'],
   ENETUNREACH: ['has no route to it', 'is the network up?'],
   ETIMEDOUT: ['does not answer', 'is the machine on, and does a firewall let ssh through?'],
