@@ -55,12 +55,27 @@ test('each user can go on with what the other left at a crash', { skip }, async 
          import { gen } from ${genModule}
          process.umask(0o077)
          const server = new RegistryServer(${JSON.stringify(folder)})
-         server.reached = (at) => { if (at === ${JSON.stringify(step)}) process.kill(process.pid, 'SIGKILL') }
+         let opened = false
+         server.helper.ownFiles = async () => { if (!opened) throw new Error('asked for its files') }
+         server.reached = (at) => {
+           opened ||= at === 'files'
+           if (at === ${JSON.stringify(step)}) process.kill(process.pid, 'SIGKILL')
+         }
          console.log(JSON.stringify(await gen(server, ${JSON.stringify(genRequest({ num: 3, disk: disk(1) }))})))`,
       )
     const first = await gen(undefined)
     assert.equal(first.end, 0, first.stderr)
     let reply = JSON.parse(first.stdout)
+    for (const name of ['fleet.sqlite', 'provisioning.sqlite']) {
+      own(join(folder, 'fleets/birds', name), birds, birds, 0o600)
+      const owned = await gen(undefined)
+      assert.match(
+        owned.stderr,
+        /asked for its files/,
+        'what only the fleet can write is asked for before it is opened',
+      )
+      own(join(folder, 'fleets/birds', name), birds, main, 0o666)
+    }
     let device = 0
     for (const step of steps) {
       assert.equal((await gen(step)).end, 'SIGKILL', step)

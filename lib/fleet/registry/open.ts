@@ -24,11 +24,14 @@ const maxSize = 4 * 1024 ** 3
 export const openMain = (folder: string): Opened => openRegistry(mainFile(folder), 'main', 0o600)
 
 /**
- * fleet.sqlite of one fleet. Its journal files are made by whichever of `fleetsie` and the fleet's user comes first, with
- * the mode of the database, and both must write them: the folder keeps everybody else out.
+ * The mode of a fleet's two databases. Their journals are made by whichever of `fleetsie` and the fleet's user comes first,
+ * with the mode of the database, and both must write them: the folder keeps everybody else out.
  */
+export const fleetMode = 0o666
+
+/** fleet.sqlite of one fleet. */
 export const openFleet = (folder: string, fleet: string): Opened =>
-  openRegistry(fleetFile(folder, fleet), 'fleet', 0o666)
+  openRegistry(fleetFile(folder, fleet), 'fleet', fleetMode)
 
 function openRegistry(file: string, kind: 'main' | 'fleet', mode: number): Opened {
   const made = ensureFile(file, mode)

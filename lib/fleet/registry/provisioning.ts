@@ -4,7 +4,7 @@ import { FleetsieError } from '../../errors.ts'
 import { otpPattern } from '../names.ts'
 import type { FleetDatabase } from './database.ts'
 import { checkWhole } from './fleet-rows.ts'
-import { ensureFile, openFile } from './open.ts'
+import { ensureFile, fleetMode, openFile } from './open.ts'
 import { provisioningFile } from './paths.ts'
 import { provisioningTable } from './schema.ts'
 
@@ -44,7 +44,7 @@ function readOtps(db: FleetDatabase): Otps {
 export function writeProvisioning(folder: string, fleet: string, otps: Otps, anew: boolean): void {
   const file = provisioningFile(folder, fleet)
   if (anew) for (const end of ['', '-journal', '-wal', '-shm']) rmSync(`${file}${end}`, { force: true })
-  ensureFile(file, 0o666)
+  ensureFile(file, fleetMode)
   const db = openFile(file)
   try {
     // It is copied as a file: all of it has to be in the file.

@@ -3,13 +3,15 @@
  * others are made to say the same, so that whatever ends the process in between, the next run completes it:
  * Main, Provisioning, the owner of the files, authorized_keys, Fleet.
  */
+import { lstatSync } from 'node:fs'
 import { hashOtp, makeOtp } from '../names.ts'
 import type { FleetDatabase } from './database.ts'
 import { checkWhole, type FleetRows, readFleetRows } from './fleet-rows.ts'
 import { authorizedKeys } from './keys.ts'
 import { lockServer } from './lock.ts'
 import type { ClearOtp } from './migrate.ts'
-import { openFleet, openMain } from './open.ts'
+import { fleetMode, openFleet, openMain } from './open.ts'
+import { fleetFile, provisioningFile } from './paths.ts'
 import { type Otps, readProvisioning, writeProvisioning } from './provisioning.ts'
 import { copyRegistrations, mainRows } from './registrations.ts'
 import type { Server } from './server.ts'
@@ -50,6 +52,8 @@ export async function updateFleet<T, A>(
       checkWhole(main)
       change.check?.(main)
       await server.helper.addFleet(fleet)
+      // An older tool's files may be those of the fleet's user alone.
+      await settleFiles(server, fleet)
       server.reached?.('user')
       return answer({ main, ...(await inStep(server, main, fleet, change, clear)) })
     } finally {
@@ -58,6 +62,16 @@ export async function updateFleet<T, A>(
   } finally {
     unlock()
   }
+}
+
+// Not each time: it would ask for a file's owner while a claim makes and removes a journal.
+async function settleFiles(server: Server, fleet: string): Promise<void> {
+  const unsettled = [fleetFile(server.folder, fleet), provisioningFile(server.folder, fleet)].some((file) => {
+    const found = lstatSync(file, { throwIfNoEntry: false })
+    // A link is refused by whoever opens it.
+    return found?.isFile() && (found.uid === process.getuid?.() || (found.mode & 0o777) !== fleetMode)
+  })
+  if (unsettled) await server.helper.ownFiles(fleet)
 }
 
 async function inStep<T>(
@@ -113,7 +127,7 @@ async function follow(
   const now = server.now()
   writeProvisioning(server.folder, fleet, otps, anew)
   server.reached?.('provisioning')
-  await server.helper.ownFiles(fleet)
+  await settleFiles(server, fleet)
   server.reached?.('owner')
   // Before Fleet is unlocked: a claim adds its line while it holds the same lock.
   await server.helper.writeKeys(fleet, authorizedKeys(main, fleet, server.name, now))
