@@ -302,8 +302,14 @@ for (const shell of [['dash'], ['busybox', 'sh']]) {
 }
 
 describe('what devices run', () => {
-  it('fleetsie_provision has no findings of shellcheck', { skip: missing('shellcheck') }, () => {
-    const { stdout, status } = spawnSync('shellcheck', ['--shell=sh', '--external-sources', script], {
+  it('fleetsie_provision and its parts have no findings of shellcheck', {
+    skip: missing('shellcheck'),
+  }, () => {
+    const files = [
+      script,
+      ...readdirSync(parts).flatMap((name) => (name.endsWith('.sh') ? join(parts, name) : [])),
+    ]
+    const { stdout, status } = spawnSync('shellcheck', ['--shell=sh', ...files], {
       cwd: join(import.meta.dirname, '../..'),
       encoding: 'utf8',
     })

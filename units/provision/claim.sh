@@ -66,7 +66,7 @@ prepare_key() {
 		ssh-keygen -q -t ed25519 -N '' -C fleetsie -f "$kept/new" || fail 'no key can be made (ssh-keygen)'
 		flush "$kept/new"
 		flush "$kept/new.pub"
-		mv "$kept/new" "$kept/key" && mv "$kept/new.pub" "$kept/key.pub" || fail "$kept cannot be written"
+		{ mv "$kept/new" "$kept/key" && mv "$kept/new.pub" "$kept/key.pub"; } || fail "$kept cannot be written"
 		flush "$kept"
 	fi
 	umask 022

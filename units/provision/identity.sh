@@ -30,7 +30,7 @@ set_own_passwords() {
 	second=$(text "$from/password.txt" | sed -n 2p)
 	[ "$first" != change-this-password ] && [ -n "$first" ] || return 0
 	begin passwords 'sets the passwords of password.txt'
-	matches "$first" "$password_pattern" && matches "$second" "$password_pattern|" ||
+	{ matches "$first" "$password_pattern" && matches "$second" "$password_pattern|"; } ||
 		fail 'password.txt has a password with a control character, or longer than 256 bytes'
 	set_password "$user" "$first"
 	set_password root "${second:-$first}"
@@ -66,12 +66,14 @@ name_system() {
 write_ssh_files() {
 	ssh=$home/.ssh
 	[ ! -L "$ssh" ] || fail "$ssh is a link"
-	mkdir -p "$ssh" && chmod 700 "$ssh" && chown "1000:$group" "$ssh" || fail "$ssh cannot be made"
+	{ mkdir -p "$ssh" && chmod 700 "$ssh" && chown "1000:$group" "$ssh"; } || fail "$ssh cannot be made"
 	put "$ssh/fleetsie" 600 "1000:$group" <"$kept/key" || fail "$ssh/fleetsie cannot be written"
 	put "$ssh/fleetsie.pub" 644 "1000:$group" <"$kept/key.pub" || fail "$ssh/fleetsie.pub cannot be written"
 	# The server's tools and ssh_tunnel.sh read the port from a link that leads nowhere.
-	ln -sf "$tunnel_port" "$ssh/fleetsie_tunnel_port.new" && chown -h "1000:$group" "$ssh/fleetsie_tunnel_port.new" &&
-		mv -f "$ssh/fleetsie_tunnel_port.new" "$ssh/fleetsie_tunnel_port" || fail "$ssh cannot be written"
+	{
+		ln -sf "$tunnel_port" "$ssh/fleetsie_tunnel_port.new" && chown -h "1000:$group" "$ssh/fleetsie_tunnel_port.new" &&
+			mv -f "$ssh/fleetsie_tunnel_port.new" "$ssh/fleetsie_tunnel_port"
+	} || fail "$ssh cannot be written"
 	[ -z "$login_key" ] || add_line "$ssh/authorized_keys" "$login_key" 600
 	add_line "$ssh/known_hosts" "$known" 600
 	{

@@ -52,7 +52,7 @@ read_fleet() {
 	esac
 	# As ssh does before it looks the name up.
 	host=$(printf '%s\n' "$host" | tr '[:upper:]' '[:lower:]')
-	matches "$host" '[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?|[0-9a-f:.]{2,45}' && is_port "$port" ||
+	{ matches "$host" '[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?|[0-9a-f:.]{2,45}' && is_port "$port"; } ||
 		fail 'line 1 of fleet.txt is no server: a host name or an address, and :PORT if it is not 22'
 	matches "$fleet" '[A-Za-z0-9_]{1,23}' ||
 		fail 'line 2 of fleet.txt is no fleet: 1 to 23 letters, digits and underscores'
@@ -61,7 +61,7 @@ read_fleet() {
 	printf '%s\n' "$known" >"$work/known_hosts"
 	name=$host
 	[ "$port" = 22 ] || name="[$host]:$port"
-	ssh-keygen -F "$name" -f "$work/known_hosts" >"$work/found" 2>&1 && [ -s "$work/found" ] ||
+	{ ssh-keygen -F "$name" -f "$work/known_hosts" >"$work/found" 2>&1 && [ -s "$work/found" ]; } ||
 		fail "line 3 of fleet.txt is not the host key of $name, which line 1 names"
 	key_types=$(printf '%s\n' "$known" | sed -e 's/^[^ ]* *//' -e 's/ .*//')
 	[ "$key_types" != ssh-rsa ] || key_types=rsa-sha2-512,rsa-sha2-256

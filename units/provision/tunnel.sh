@@ -8,7 +8,7 @@ start_tunnel() {
 	install_from_disk ssh-tunnel.service /etc/systemd/system/ssh-tunnel.service 644
 	systemctl daemon-reload
 	start_sshd
-	systemctl enable ssh-tunnel.service 2>&1 && systemctl restart ssh-tunnel.service 2>&1 ||
+	{ systemctl enable ssh-tunnel.service 2>&1 && systemctl restart ssh-tunnel.service 2>&1; } ||
 		fail 'ssh-tunnel.service cannot be started'
 }
 
