@@ -21,6 +21,7 @@ const table: [title: string, line: string, offered: string[], not: string[]][] =
   ['the verbs of a group', 'fleetsie keys ', ['new', 'show'], ['build']],
   ['the flags of a verb in a group', 'fleetsie store verify --re', ['--repair'], ['--json']],
   ['files where a file belongs', 'fleetsie verify pipe', ['pipeline.mts'], ['one']],
+  ['fleets that were used from here', 'fleetsie rotate ', ['barn'], ['one']],
   ['the same for fleetsie_mod', 'fleetsie_mod bu', ['build'], []],
 ]
 
@@ -62,6 +63,8 @@ describe('completion', () => {
       chmodSync(join(folder, 'bin', name), 0o755)
     }
     writeFileSync(join(folder, 'pipeline.mts'), pipeline)
+    mkdirSync(join(folder, '.config/fleetsie/fleets'), { recursive: true })
+    writeFileSync(join(folder, '.config/fleetsie/fleets/barn.host'), 'fleet.example\n')
     for (const shell of ['bash', 'zsh', 'fish']) {
       writeFileSync(join(folder, shell), run('fleetsie', ['completion', shell]))
     }
@@ -69,7 +72,8 @@ describe('completion', () => {
   after(() => rmSync(folder, { recursive: true, force: true }))
 
   function run(program: string, args: readonly string[]): string {
-    const env = { ...process.env, PATH: `${folder}/bin:${process.env['PATH']}`, HOME: folder }
+    const { XDG_CONFIG_HOME: _, ...own } = process.env
+    const env = { ...own, PATH: `${folder}/bin:${process.env['PATH']}`, HOME: folder }
     const ended = spawnSync(program, args, { cwd: folder, env, encoding: 'utf8' })
     assert.equal(ended.status, 0, `${program}: ${ended.error ?? ''}${ended.stderr}${ended.stdout}`)
     return ended.stdout

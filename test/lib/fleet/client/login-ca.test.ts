@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { runner } from '../../../../lib/engine/process.ts'
 import { findPlace, knownFleets, rememberHost } from '../../../../lib/fleet/client/fleet-folder.ts'
 import { ensureLoginCa, findLoginCa } from '../../../../lib/fleet/client/login-ca.ts'
+import { operatorLogin } from '../../../../lib/fleet/client/operator-login.ts'
 import { needs } from '../../../helpers/needs.ts'
 
 const place = { fleet: 'barn', host: '192.0.2.1:2222' }
@@ -60,6 +61,42 @@ describe('the login CA of a fleet', { skip: needs('ssh-keygen') }, () => {
     await chmod(path, 0o600)
     await writeFile(path, 'ssh-ed25519 AAAA')
     await assert.rejects(findLoginCa(run, env, { ...place, fleet: 'bad' }), { code: 'E_DAMAGED' })
+  })
+})
+
+describe("an operator's login", { skip: needs('ssh-keygen') }, () => {
+  let env: { XDG_CONFIG_HOME: string }
+  before(async () => {
+    env = { XDG_CONFIG_HOME: await mkdtemp(join(tmpdir(), 'fleetsie-login-')) }
+  })
+  after(() => rm(env.XDG_CONFIG_HOME, { recursive: true, force: true }))
+
+  test('is a certificate of 8 hours for one key of this machine, signed anew by each of several at once', async () => {
+    const run = runner({ home: env.XDG_CONFIG_HOME })
+    const { line } = await ensureLoginCa(run, env, place)
+    const made = await Promise.all([1, 2, 3].map(() => operatorLogin(run, env, place, line)))
+    const { key, certificate } = made[0]!
+    const told = (await run('ssh-keygen', ['-L', '-f', certificate])).stdout.toString()
+    const [from, to] = /Valid: from (\S+) to (\S+)/
+      .exec(told)!
+      .slice(1)
+      .map((time) => Date.parse(time))
+    assert.equal(to! - from!, (8 * 60 + 5) * 60_000)
+    const print = async (file: string) =>
+      (await run('ssh-keygen', ['-l', '-f', file])).stdout.toString().split(' ')[1]
+    assert.equal(await print(certificate), await print(key))
+    assert.equal((await stat(key)).mode & 0o777, 0o600)
+    const names = (await readdir(join(key, '..'))).sort()
+    assert.deepEqual(names, ['login', 'login-cert.pub', 'login_ca'])
+  })
+
+  test('is refused before a device refuses it, where the devices trust another CA', async () => {
+    const run = runner({ home: env.XDG_CONFIG_HOME })
+    const other = await ensureLoginCa(run, env, { ...place, fleet: 'other' })
+    await assert.rejects(operatorLogin(run, env, place, other.line), {
+      code: 'E_VERIFY',
+      hint: /copy the file/,
+    })
   })
 })
 
