@@ -17,8 +17,7 @@ export function endWhenSilent(stream: Duplex, client: Pick<Client, 'emit' | 'onc
     heard = Date.now()
   })
   const timer = setInterval(() => {
-    if (Date.now() - heard < silenceMs) return
-    clearInterval(timer)
+    if (stream.destroyed || Date.now() - heard < silenceMs) return
     client.emit('error', new Error(`nothing came for ${silenceMs / 1000} s`))
     stream.destroy()
   }, keepaliveMs / 2)
