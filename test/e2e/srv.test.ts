@@ -1,6 +1,7 @@
 /** `srv` against a real sshd: as root, as a user with sudo, several at once, and again. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { availableParallelism, loadavg } from 'node:os'
 import { after, before, describe, test } from 'node:test'
 import { FleetServer } from '../helpers/fleet-server.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
@@ -112,12 +113,13 @@ describe('srv', { skip }, () => {
     assert.match(stdout, /^root@192\.0\.2\.1 no change: all \d+ resources are as they should be, /)
     assert.equal(await snapshot(server), before)
     const times: number[] = []
-    // Others may use this machine as well: one quiet moment is enough.
-    while (times.length < 8 && !times.some((ms) => ms <= 2000)) {
+    while (times.length < 5 && !times.some((ms) => ms <= 2000)) {
       times.push((await program.run(server, ['root@192.0.2.1'])).ms)
     }
     t.diagnostic(`second run: ${times.map(Math.round).join(', ')} ms`)
-    assert.ok(Math.min(...times) <= 2000, times.join())
+    // Others may use this machine as well: then each has its share only.
+    const share = Math.max(1, loadavg()[0]! / availableParallelism())
+    assert.ok(Math.min(...times) <= 2000 * share, times.join())
   })
 
   test('sets up a second server for a user with sudo, and goes on where another cannot be reached', async () => {
@@ -142,6 +144,26 @@ describe('srv', { skip }, () => {
     } finally {
       await other.stop()
     }
+  })
+
+  test('does the same as a stage of a pipeline, which asks nobody', async () => {
+    const pipeline = (
+      host: string,
+    ): string => `import { pipeline, server, serverBundle } from './code/lib/index.ts'
+await pipeline({ fleet: () => server({ bundle: serverBundle({ architecture: 'x64' }), host: '${host}' }) })
+`
+    await server.does('rm', '/etc/tmpfiles.d/fleetsie.conf')
+    const mended = await program.build(server, pipeline('root@192.0.2.1'))
+    assert.equal(mended.code, 0, mended.stdout + mended.stderr)
+    assert.match(mended.stdout, /root@192\.0\.2\.1: file \/etc\/tmpfiles\.d\/fleetsie\.conf: it is missing/)
+    const before = await snapshot(server)
+    const again = await program.build(server, pipeline('root@192.0.2.1'))
+    assert.match(again.stdout, /root@192\.0\.2\.1: \d+ resources are as they should be/)
+    assert.doesNotMatch(again.stdout, /it is missing/)
+    assert.equal(await snapshot(server), before)
+    const asking = await program.build(server, pipeline('admin@192.0.2.1'))
+    assert.equal(asking.code, 1, asking.stdout + asking.stderr)
+    assert.match(asking.stderr, /a stage asks nobody: Password of admin@192\.0\.2\.1 for sudo:/)
   })
 
   test('ends with 1 where nobody can log in', async () => {

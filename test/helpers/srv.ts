@@ -1,7 +1,7 @@
 /** `srv` as a manager runs it against the rig's server: in its network, and where it asks, on a terminal. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -9,7 +9,7 @@ import type { BuildEvent } from '../../lib/engine/events.ts'
 import { removeTree } from '../../lib/engine/store/remove.ts'
 import type { Architecture } from '../../lib/fleet/bundle/listing.ts'
 import type { FleetServer } from './fleet-server.ts'
-import { type Ended, events } from './npm-project.ts'
+import { type Ended, events, program } from './npm-project.ts'
 import { copyCode } from './scratch.ts'
 import { withServerClosure } from './server-closure.ts'
 
@@ -74,6 +74,15 @@ export class SrvProgram {
     return { ...ended, code, events: events(ended.stdout), screen: '', ms: performance.now() - started }
   }
 
+  /** `build` of a pipeline.mts with this text, which may import from ./code/. */
+  async build(server: FleetServer, pipeline: string): Promise<Ended> {
+    const file = join(this.folder, 'pipeline.mts')
+    writeFileSync(file, pipeline)
+    const argv = ['setsid', '-w', process.execPath, '--import', this.loader, file, 'build']
+    const [command, rest] = server.enter(argv, { env: this.env })
+    return program(command, rest, { cwd: this.folder })
+  }
+
   /** On a terminal, where it is told what it asks for. */
   async ask(server: FleetServer, args: readonly string[]): Promise<Ran> {
     const out = join(this.folder, 'stdout')
@@ -102,15 +111,24 @@ export class SrvProgram {
     return { code, stdout, stderr: '', screen, events: events(stdout), ms: performance.now() - started }
   }
 
+  private get loader(): string {
+    return pathToFileURL(join(this.folder, 'code/node_modules/tsx/dist/loader.mjs')).href
+  }
+
   get env(): Record<string, string> {
     return { FLEETSIE_STORE: this.store }
   }
 
   /** What runs a verb: its name, then its arguments. */
   command(args: readonly string[], verb = 'srv'): string[] {
-    const code = join(this.folder, 'code')
-    const loader = pathToFileURL(join(code, 'node_modules/tsx/dist/loader.mjs')).href
-    return [process.execPath, '--import', loader, join(code, 'lib/cli/bin.ts'), verb, ...args]
+    return [
+      process.execPath,
+      '--import',
+      this.loader,
+      join(this.folder, 'code/lib/cli/bin.ts'),
+      verb,
+      ...args,
+    ]
   }
 }
 
