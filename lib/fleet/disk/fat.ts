@@ -58,6 +58,7 @@ class FatPlace implements DiskPlace {
   async apply(changes: readonly Change[], signal: AbortSignal): Promise<void> {
     const now = Math.floor(Date.now() / 1000)
     try {
+      await this.#fat.mend()
       // What an interrupted rename left: one folder by two names.
       for (const older of olderNames.customize) {
         await this.#fat.dropTwin(`${topFolder}/${older}`, `${topFolder}/${names.customize}`)

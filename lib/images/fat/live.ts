@@ -73,6 +73,11 @@ export class LiveFat {
     return this.#reader.table.freeClusters() * this.#reader.geometry.clusterSize
   }
 
+  /** Puts in order what a change that was cut has left. */
+  async mend(): Promise<void> {
+    if (this.#table.isDirty) await this.#change(async () => {})
+  }
+
   async makeFolder(path: string, time: number): Promise<void> {
     const id = this.find(path)
     if (id !== undefined) {
@@ -186,7 +191,7 @@ export class LiveFat {
     }
   }
 
-  /** Frees clusters that no file or folder leads to. False: the tree is not sound, and left as it is. */
+  /** Frees clusters that no file or folder leads to, in all tables. False: the tree is not sound, and left as it is. */
   #freeLost(): boolean {
     const used = new Set<number>()
     try {
@@ -211,6 +216,7 @@ export class LiveFat {
       }
     }
     this.#table.free(lost)
+    this.#table.mirror()
     return true
   }
 

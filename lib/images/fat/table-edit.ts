@@ -5,6 +5,7 @@ import type { FatGeometry } from './boot-sector.ts'
 import { FatTable } from './table.ts'
 
 const sector = 512
+const piece = 1024 * 1024
 /** Of the boot sector: BPB_ExtFlags and BPB_FSInfo. */
 const extFlagsAt = 40
 const fsInfoAt = 48
@@ -54,6 +55,18 @@ export class FatTableEdit {
 
   free(clusters: readonly number[]): void {
     this.#set(clusters.map((cluster) => [cluster, 0]))
+  }
+
+  /** Makes the copies of the table equal to the first. */
+  mirror(): void {
+    const { fatAt, fatSize, fats } = this.#geometry
+    for (let at = 0; at < fatSize; at += piece) {
+      const bytes = this.#window.read(fatAt + at, Math.min(piece, fatSize - at))
+      for (let copy = 1; copy < fats; copy++) {
+        const place = fatAt + copy * fatSize + at
+        if (!this.#window.read(place, bytes.length).equals(bytes)) this.#window.write(place, bytes)
+      }
+    }
   }
 
   /** Whether it was left in the middle of a change, by us or by a system that had it mounted. */

@@ -1,6 +1,6 @@
 /** What the tests of gen work at: a server without ssh, a manager's home, and a folder as the disk. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { runner } from '../../../../lib/engine/process.ts'
 import { type GenOutcome, generate } from '../../../../lib/fleet/client/gen.ts'
@@ -73,7 +73,16 @@ export class Desk {
   }
 
   get pending(): string[] {
-    return readdirSync(join(this.folder, '.local/state/fleetsie/requests'))
+    const folder = join(this.folder, '.local/state/fleetsie/requests')
+    return existsSync(folder) ? readdirSync(folder) : []
+  }
+
+  /** As if the processes of the calls that did not end were gone. */
+  abandon(): void {
+    const folder = join(this.folder, '.local/state/fleetsie/requests')
+    for (const name of this.pending) {
+      renameSync(join(folder, name), join(folder, name.replace(/\.\d+-\d+$/, '.1-1')))
+    }
   }
 
   rows(file = this.at('devices.sqlite')): string[] {

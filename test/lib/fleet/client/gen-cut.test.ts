@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, describe, test } from 'node:test'
+import { after, describe, mock, test } from 'node:test'
 import type { DiskPlace } from '../../../../lib/fleet/disk/place.ts'
 import { steps } from '../../../../lib/fleet/registry/server.ts'
+import { Window } from '../../../../lib/images/window.ts'
+import { MiB, tool } from '../../../helpers/disks.ts'
 import { Desk, hostnames, skip } from './desk.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'fleetsie-gen-cut-'))
@@ -44,10 +45,7 @@ describe('gen that is cut allocates nothing twice', { skip }, () => {
     })
     await assert.rejects(desk.gen(2, broken))
     assert.equal(desk.pending.length, 1)
-    // As if that process were gone.
-    const [name] = desk.pending
-    const folder = join(desk.folder, '.local/state/fleetsie/requests')
-    execFileSync('mv', [join(folder, name!), join(folder, name!.replace(/\.\d+-\d+$/, '.1-1'))])
+    desk.abandon()
     const outcome = await desk.gen(2, desk.disk)
     assert.deepEqual(hostnames(outcome), ['hull-1', 'hull-2'])
     assert.deepEqual(desk.allocated(), ['hull-1', 'hull-2'])
@@ -55,6 +53,37 @@ describe('gen that is cut allocates nothing twice', { skip }, () => {
     assert.deepEqual(desk.pending, [])
     assert.match(desk.noted.join(), /going on with the call of/)
     assert.ok(!readdirSync(desk.at('.')).some((file) => file.endsWith('.new')))
+  })
+
+  test('a stick that is pulled at any of its writes: the next call makes it whole, and nothing twice', async () => {
+    const desk = new Desk(top)
+    const write = Window.prototype.write
+    let cuts = 0
+    for (let at = 3, whole = false; !whole; at += 11) {
+      const image = join(desk.folder, `usb-${at}.img`)
+      writeFileSync(image, '')
+      truncateSync(image, 4 * MiB)
+      tool('mkfs.fat', [image])
+      let count = 0
+      const cut = mock.method(Window.prototype, 'write', function (this: Window, to: number, bytes: Buffer) {
+        if (++count >= at) throw Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'write' })
+        write.call(this, to, bytes)
+      })
+      whole = await desk.gen(2, `./usb-${at}.img`).then(
+        () => true,
+        () => false,
+      )
+      cut.mock.restore()
+      if (whole) break
+      desk.abandon()
+      await desk.gen(2, `./usb-${at}.img`)
+      assert.equal(desk.allocated().length, 2 * ++cuts, `pulled at write ${at}`)
+      tool('fsck.fat', ['-n', image])
+      const list = tool('mcopy', ['-i', image, '::fleetsie/devices.txt', '-'])
+      assert.equal(list.split('\n').length, 3)
+      assert.ok(!tool('mdir', ['-b', '-i', image, '::fleetsie']).includes('.new'))
+    }
+    assert.ok(cuts > 3, `${cuts} cuts`)
   })
 
   test('two at once get different devices', async () => {
