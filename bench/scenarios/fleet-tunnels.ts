@@ -5,10 +5,10 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { parseKeyLine } from '../../lib/fleet/authorized-keys.ts'
 import { privateKeyFile, publicKeyLine } from '../../lib/formats/openssh-key.ts'
 import { ourForm } from '../../test/helpers/claims.ts'
 import type { FleetServer } from '../../test/helpers/fleet-server.ts'
+import { parseKeyLine } from '../../test/helpers/key-lines.ts'
 import { BenchServer, fleet, sshArguments } from '../fleet/server.ts'
 import type { Tunnels } from '../fleet/tunnels.ts'
 import type { Sample } from '../measure.ts'
@@ -75,7 +75,9 @@ async function claimed(bench: BenchServer, folder: string, count: number): Promi
   const known = await bench.server.does('cat', `/home/fleetsie_${fleet}/.ssh/authorized_keys`)
   const parsed = known.split('\n').map(parseKeyLine)
   const lines = parsed.flatMap((line) => (line?.kind === 'device' ? [line] : []))
-  return { devices: lines.map(({ key, port }) => [...tunnel(port), ...sshArguments(disk, keys.get(key)!)]) }
+  return {
+    devices: lines.map(({ key, port = 0 }) => [...tunnel(port), ...sshArguments(disk, keys.get(key)!)]),
+  }
 }
 
 /** As units/ssh_tunnel.sh has it, without the way to zabbix: all devices are one machine here, and one port. */

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readlinkSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
-import { parseKeyLine } from '../../lib/fleet/authorized-keys.ts'
 import { answered, ClaimProgram } from '../helpers/claim-program.ts'
 import { type ClaimFleet, hwid, newKey, ourForm } from '../helpers/claims.ts'
+import { parseKeyLine } from '../helpers/key-lines.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
 
 const racers = 200

@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { deviceLine, diskLine, ensureDeviceLine, parseKeyLine } from '../../../lib/fleet/authorized-keys.ts'
+import { deviceLine, diskLine, ensureDeviceLine } from '../../../lib/fleet/authorized-keys.ts'
 import { newKey } from '../../helpers/claims.ts'
+import { parseKeyLine } from '../../helpers/key-lines.ts'
 import { needs } from '../../helpers/needs.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fleetsie-keys-'))
@@ -29,43 +30,6 @@ describe('a line of authorized_keys', () => {
         `permitlisten="localhost:20001",permitopen="localhost:10051" ${key} birds-1`,
     )
   })
-
-  const older = `restrict,port-forwarding,pty,permitlisten="localhost:20001",permitopen="localhost:10051" ${key}`
-  const cases: [title: string, line: string, parsed: ReturnType<typeof parseKeyLine>][] = [
-    [
-      'is read back: a disk',
-      diskLine({ fleet: 'birds', lot, key, server: 'fleet.example' }),
-      { kind: 'disk', fleet: 'birds', lot, key },
-    ],
-    ['is read back: a device', deviceLine(device), { kind: 'device', ...device }],
-    [
-      'is read back without its comment',
-      deviceLine(device).replace(/ birds-1$/, ''),
-      { kind: 'device', ...device },
-    ],
-    [
-      "is read from the older tool's: a disk",
-      `command="/home/fleetsie/fleetsie_auth",restrict,pty,environment="FLEET=birds" ${key} fleetsie_birds@x`,
-      { kind: 'disk', fleet: 'birds', lot: undefined, key },
-    ],
-    [
-      "is read from the older tool's: a device",
-      `command="/usr/bin/setsid -w /home/fleetsie/fleetsie_login",environment="FLEETSIE_FLEET=birds",` +
-        `environment="FLEETSIE_HOST=birds-1",environment="FLEETSIE_PORT=20001",${older}`,
-      { kind: 'device', ...device },
-    ],
-    ['of an admin is none of ours', `${key} admin@home`, undefined],
-    ['of another command is none of ours', `command="/bin/sh",restrict ${key}`, undefined],
-    [
-      'of another key type is none of ours',
-      'command="/home/fleetsie/fleetsie_auth" ssh-rsa AAAAB3NzaC1yc2E=',
-      undefined,
-    ],
-    ['that is a comment is none of ours', '# birds', undefined],
-    ['that is empty is none of ours', '', undefined],
-    ['of 64 KiB is none of ours', `command="${'\\"'.repeat(32_768)}`, undefined],
-  ]
-  for (const [title, line, parsed] of cases) it(title, () => assert.deepEqual(parseKeyLine(line), parsed))
 })
 
 describe('the line of a device', () => {
