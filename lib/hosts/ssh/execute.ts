@@ -136,9 +136,13 @@ async function listen(channel: ClientChannel, gate: SudoGate | undefined, runs: 
     if (kept.length > stderrKept) kept = kept.subarray(-stderrKept)
   }
   let silence: NodeJS.Timeout | undefined
+  let silent = false
   const patience = (): void => {
     clearTimeout(silence)
-    silence = setTimeout(() => channel.close(), sudoSilenceMs)
+    silence = setTimeout(() => {
+      silent = true
+      channel.close()
+    }, sudoSilenceMs)
   }
   if (gate) patience()
   else runs()
@@ -161,6 +165,7 @@ async function listen(channel: ClientChannel, gate: SudoGate | undefined, runs: 
   } finally {
     clearTimeout(silence)
   }
+  if (gate && silent) throw gate.refusal()
   return kept.toString('utf8')
 }
 
