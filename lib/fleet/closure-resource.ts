@@ -32,6 +32,7 @@ umask 022
 mkdir -p -- "$1"
 new=$1/$2.tmp
 rm -rf -- "$new"
+trap 'rm -rf -- "$new"' EXIT
 mkdir -- "$new"
 tar -x -z -p --no-same-owner -f - -C "$new" >&2
 cd -- "$new"

@@ -9,7 +9,7 @@ import { link } from '../hosts/resources/link.ts'
 import { packageOf } from '../hosts/resources/package.ts'
 import type { Resource } from '../hosts/resources/resource.ts'
 import { service } from '../hosts/resources/service.ts'
-import { type SshdOptions, sshdDropIn } from '../hosts/resources/sshd.ts'
+import { sshdDropIn } from '../hosts/resources/sshd.ts'
 import { sshdAccess } from '../hosts/resources/sshd-access.ts'
 import { user } from '../hosts/resources/user.ts'
 import { unitFile } from '../images/os/units.ts'
@@ -79,14 +79,13 @@ export interface ServerOptions {
   bundleFor: BundleFor
   /** Of the user fleetsie, asked for when it has none. */
   password(): Promise<string>
-  sshd?: SshdOptions
 }
 
 /** The programs by their documented paths. */
 const programs = ['fleetsie_auth', 'fleetsie_login', 'fleetsie_gen_srv'] as const
 
 export async function serverState(options: ServerOptions): Promise<Resource[]> {
-  const { keys, bundleFor, password, sshd = {} } = options
+  const { keys, bundleFor, password } = options
   const helper = await readFile(unitFile('fleetsie_root'), 'utf8')
   return [
     sshdAccess([
@@ -108,7 +107,7 @@ export async function serverState(options: ServerOptions): Promise<Resource[]> {
     closure(bundleFor),
     command(mainFile(serverFolder), database),
     ...programs.map((name) => link(`${serverFolder}/${name}`, `${currentClosure}/${name}`)),
-    sshdDropIn('/etc/ssh/sshd_config.d/50-fleetsie.conf', sshdConfig, sshd),
+    sshdDropIn('/etc/ssh/sshd_config.d/50-fleetsie.conf', sshdConfig),
     service('ssh', ['ssh.service', 'sshd.service', 'ssh.socket']),
   ]
 }

@@ -13,6 +13,9 @@ export function placeAt(host: Host, { again, signal }: Pick<Place, 'again' | 'si
     if (result.code === 0) return result
     const said = result.stderr.trimEnd().split('\n').slice(-8).join('\n')
     const end = result.killedBy ? `was ended by ${result.killedBy}` : `ended with exit code ${result.code}`
+    if (/No space left on device|Disk quota exceeded/.test(said)) {
+      throw new FleetsieError('E_IO', said, { hint: `free some space on ${host.name}` })
+    }
     throw new FleetsieError('E_STAGE', said || `a script on ${host.name} ${end}`)
   }
   return { host, signal, asRoot, again }

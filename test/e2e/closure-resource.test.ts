@@ -112,7 +112,7 @@ describe('the closure of a server', { skip }, () => {
   test('is not put in place when a file of it is not what the list says', async () => {
     const { path, digest } = bundle(answering('five'), { damage: true })
     await assert.rejects(install(path), /closure \/opt\/fleetsie\/current: .*fleetsie_gen_srv: FAILED/s)
-    assert.ok(!(await there()).includes(digest))
+    assert.ok(!(await there()).some((name) => name.startsWith(digest)))
     assert.equal(await current(), answering('two'))
   })
 

@@ -184,6 +184,14 @@ describe('a resource', { skip }, () => {
     assert.equal(await sh('stat -c "%U %a" /root'), before)
   })
 
+  test('a full disk is said, and the file stays as it was', async () => {
+    await sh('mkdir /srv/small && mount -t tmpfs -o size=64k none /srv/small')
+    const wanted = (content: string): Resource => file('/srv/small/file', { content, mode: '0644' })
+    await converge(wanted('before\n'))
+    await assert.rejects(converge(wanted('x'.repeat(1_000_000))), { code: 'E_IO' })
+    assert.equal(await sh('cat /srv/small/file; ls -A /srv/small'), 'before\nfile\n')
+  })
+
   test('what still differs afterwards is said', async () => {
     const never = command('never', {
       guard: { text: 'false' },

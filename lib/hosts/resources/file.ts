@@ -31,18 +31,15 @@ mkdir -p -- "\${path%/*}"
 umask 077
 new=$path.fleetsie-new
 rm -rf -- "$new"
+trap 'rm -f -- "$new"' EXIT
 cat >"$new"
 [ "$(sha256sum <"$new" | cut -d ' ' -f 1)" = "$sum" ] || {
-	rm -f -- "$new"
 	echo 'the content did not arrive whole' >&2
 	exit 1
 }
 chown -- "$owner" "$new"
 chmod -- "$mode" "$new"
-[ $# -eq 0 ] || "$@" "$new" >&2 || {
-	rm -f -- "$new"
-	exit 1
-}
+[ $# -eq 0 ] || "$@" "$new" >&2
 sync -- "$new"
 if [ -L "$path" ] || { [ -e "$path" ] && [ ! -f "$path" ]; }; then mv -T -- "$path" "$path.saved_$(date +%s)"; fi
 mv -fT -- "$new" "$path"

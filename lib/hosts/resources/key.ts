@@ -23,6 +23,7 @@ chmod 700 .ssh
 keys=.ssh/authorized_keys
 new=$keys.fleetsie-new
 rm -f -- "$new"
+trap "rm -f -- .ssh/authorized_keys.fleetsie-new" EXIT
 if [ -e "$keys" ]; then cat -- "$keys" >"$new"; else : >"$new"; fi
 if ! grep -v "^[[:space:]]*#" -- "$new" | grep -qF -- "$3"; then
 	[ -z "$(tail -c 1 -- "$new")" ] || echo >>"$new"

@@ -20,7 +20,7 @@ export interface Difference {
 export interface Place {
   host: Host
   signal: AbortSignal
-  /** Runs a script as root; another exit code than 0 is E_STAGE with what it said. */
+  /** Runs a script as root; another exit code than 0 is E_STAGE with what it said, or E_IO where the disk is full. */
   asRoot(script: Script, how?: Omit<RemoteOptions, 'sudo' | 'signal'>): Promise<RemoteResult>
   /** A new connection, made as the present one was. */
   again(): Promise<Host>
