@@ -27,6 +27,8 @@ export interface Session {
   channel: ClientChannel
   /** Set before it is closed, unless the connection broke. */
   exit: Exit | undefined
+  /** How it ends is no answer any more. */
+  unwanted: boolean
   /** When the other side has closed the channel as well. */
   closed: Promise<void>
 }
@@ -41,7 +43,7 @@ export function openSession(client: Client, command: string): Promise<Session> {
       }
       // At once: one packet may hold all of a program's life.
       const closed = new Promise<void>((done) => channel.once('close', () => done()))
-      const session: Session = { channel, exit: undefined, closed }
+      const session: Session = { channel, exit: undefined, unwanted: false, closed }
       channel.once('exit', (code: number | null, signal?: string) => {
         session.exit = { code, signal }
       })
@@ -60,7 +62,7 @@ export async function execute(session: Session, how: Execution): Promise<RemoteR
   const stopped = new Promise<never>((_, reject) => {
     stop = (reason) => {
       reject(reason)
-      endProgram(channel)
+      endProgram(session)
     }
   })
   stopped.catch(() => {})
@@ -85,7 +87,7 @@ export async function execute(session: Session, how: Execution): Promise<RemoteR
     }).finally(() => opened(false))
     const fed = running.then((runs) => (runs ? feed(channel, how.stdin, closed) : undefined))
     const [kept, said] = await Promise.all([stdout, stderr, fed, closed])
-    if (!session.exit) throw how.broken()
+    if (!session.exit || session.unwanted) throw how.broken()
     if (gate && !gate.open) throw gate.refusal()
     return { ...ended(session.exit), stdout: kept, stderr: said }
   }
@@ -105,7 +107,9 @@ export async function execute(session: Session, how: Execution): Promise<RemoteR
 }
 
 /** Ends the program's process group, where sshd does that; its pipes are gone either way. */
-export function endProgram(channel: ClientChannel): void {
+export function endProgram(session: Session): void {
+  const { channel } = session
+  session.unwanted = true
   // ssh2's own signal() sends nothing once stdin has ended.
   const { _client, outgoing } = channel as unknown as Internals
   if (outgoing.state === 'open' || outgoing.state === 'eof') _client._protocol.signal(outgoing.id, 'TERM')

@@ -95,7 +95,7 @@ export class SshHost implements Host {
 
   async close(): Promise<void> {
     this.broken ??= new FleetsieError('E_IO', `${this.name}: the connection was closed`)
-    for (const { channel } of this.running) endProgram(channel)
+    for (const session of this.running) endProgram(session)
     this.client.end()
     let timer: NodeJS.Timeout | undefined
     const patience = new Promise<void>((resolve) => {
