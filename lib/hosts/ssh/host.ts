@@ -83,7 +83,7 @@ export class SshHost implements Host {
   }
 
   async forward(port: number, host = 'localhost'): Promise<Duplex> {
-    return this.open(
+    const stream = await this.open(
       () =>
         new Promise<ClientChannel>((resolve, reject) => {
           this.client.forwardOut('127.0.0.1', 0, host, port, (error, channel) =>
@@ -91,6 +91,9 @@ export class SshHost implements Host {
           )
         }),
     )
+    // As a socket does: whoever only reads would leave it open.
+    stream.once('end', () => stream.end())
+    return stream
   }
 
   async close(): Promise<void> {
