@@ -197,7 +197,7 @@ describe('a host', { skip: needsRoot || missing('ssh', 'sshd', 'ssh-keygen', 'un
 
   it('ends a program after its time', async () => {
     await assert.rejects(
-      host.run(['sleep', '60'], { timeout: 500 }),
+      host.run(['sleep', '5'], { timeout: 500 }),
       fails('E_TIMEOUT', /sleep on .* after 500 ms/),
     )
   })
@@ -257,7 +257,7 @@ describe('a host', { skip: needsRoot || missing('ssh', 'sshd', 'ssh-keygen', 'un
       signal: never,
       env: sshd.env,
     })
-    const result = assert.rejects(other.run(['sleep', '60']), fails('E_IO', /was closed/))
+    const result = assert.rejects(other.run(['sleep', '5']), fails('E_IO', /was closed/))
     await other.run(['true'])
     await other.close()
     await result
