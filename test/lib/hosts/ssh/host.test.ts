@@ -197,7 +197,7 @@ describe('a host', { skip: needsRoot || missing('ssh', 'sshd', 'ssh-keygen', 'un
 
   it('ends a program after its time', async () => {
     await assert.rejects(
-      host.run(['sleep', '5'], { timeout: 500 }),
+      plain.run(['sleep', '5'], { timeout: 500 }),
       fails('E_TIMEOUT', /sleep on .* after 500 ms/),
     )
   })
