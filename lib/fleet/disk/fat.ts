@@ -8,9 +8,9 @@ import { type Change, type DiskPlace, type EntryType, topFolder } from './place.
 
 /**
  * Opens the device or file at `path`, for this process alone where it is a device. Fails with E_UNSAFE when somebody else
- * has it. Nothing is changed.
+ * has it. Nothing is changed. `release` is called when it has been closed.
  */
-export async function fatPlace(path: string, name: string): Promise<DiskPlace> {
+export async function fatPlace(path: string, name: string, release: () => void): Promise<DiskPlace> {
   // Linux: of a block device, O_EXCL alone means that neither a mount nor another such opening gets in between.
   const excluding = 0o200
   const holder = await open(path, excluding).catch((cause: NodeJS.ErrnoException) => {
@@ -19,7 +19,7 @@ export async function fatPlace(path: string, name: string): Promise<DiskPlace> {
   })
   try {
     const fat = new LiveFat(path, sizeOf(await holder.stat()), 'r+')
-    return new FatPlace(fat, name, () => holder.close())
+    return new FatPlace(fat, name, () => holder.close().finally(release))
   } catch (error) {
     await holder.close()
     throw error

@@ -1,5 +1,5 @@
 /** From the word on the command line to the disk: a folder, a partition, or a file that holds a filesystem. */
-import { lstat, mkdir, readFile, rmdir, statfs } from 'node:fs/promises'
+import { lstat, mkdir, readFile, rmdir, stat, statfs } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
@@ -8,6 +8,7 @@ import { inspectCard, type Role } from '../../images/cards/inspect.ts'
 import { refuse } from '../../images/cards/refuse.ts'
 import { unmountCard } from '../../images/cards/unmount.ts'
 import type { CardInfo } from '../../images/devices/types.ts'
+import { alone } from './alone.ts'
 import { fatPlace } from './fat.ts'
 import { folderPlace } from './folder.ts'
 import type { DiskPlace } from './place.ts'
@@ -22,8 +23,8 @@ interface FindOptions {
 
 /**
  * Opens what the disk is to be on: `/folder`, `sda1`, `disk/by-id/…`, `./file.img`. Fails with E_INPUT (exit code 1) where
- * it is not there, holds no filesystem or cannot be written, and with E_UNSAFE for a disk that must not be written.
- * Nothing is changed on it.
+ * it is not there, holds no filesystem or cannot be written, and with E_UNSAFE for a disk that must not be written, or that
+ * another process writes. Nothing is changed on it.
  */
 export async function findDisk(name: string, options: FindOptions): Promise<DiskPlace> {
   if (name.startsWith('/')) return openFolder(name, name, options)
@@ -32,18 +33,21 @@ export async function findDisk(name: string, options: FindOptions): Promise<Disk
   const through = options.allowed.unmount ? undefined : await mountPoint(info)
   // What is mounted is written where it is mounted, not behind the back of the system that has it.
   refuse(through === undefined ? info : { ...info, mounts: [], holders: [] }, role, options.allowed)
-  if (through?.startsWith(ownMounts)) return openMounted(through, name, options)
+  const medium = { id: info.id, name, env: options.env }
+  if (through?.startsWith(ownMounts)) {
+    return alone(medium, (release) => openMounted(through, name, options, release))
+  }
   if (through !== undefined) return openFolder(through, name, options)
   if (info.mounts.length > 0) await unmountCard(info, options.run)
   const { filesystem } = info.content
-  if (filesystem === 'vfat') return fatPlace(info.path, info.name)
+  if (filesystem === 'vfat') return alone(medium, (release) => fatPlace(info.path, info.name, release))
   if (filesystem === null) {
     const parts = info.partitions.map((part) => part.name).filter((part) => part !== undefined)
     throw new FleetsieError('E_INPUT', `${name} holds no filesystem`, {
       hint: parts.length > 0 ? `name a partition: ${parts.join(', ')}` : `make one: mkfs.vfat ${info.path}`,
     })
   }
-  return mounted(info, filesystem, options)
+  return alone(medium, (release) => mounted(info, filesystem, options, release))
 }
 
 /** As `inspectCard`, with the exit code that is documented for what cannot be a disk at all. */
@@ -69,7 +73,12 @@ async function openFolder(path: string, name: string, { env }: FindOptions): Pro
   }
   const hasPermissions = await keepsPermissions(path)
   // Of a file on FAT nobody becomes the owner.
-  return folderPlace(path, { name, hasPermissions, caller: hasPermissions ? callerOf(env) : undefined })
+  const caller = hasPermissions ? callerOf(env) : undefined
+  const stats = await stat(path).catch(() => undefined)
+  const id = stats ? `${stats.dev}-${stats.ino}` : path
+  return alone({ id, name, env }, (unlock) =>
+    folderPlace(path, { name, hasPermissions, caller, release: async () => unlock() }),
+  )
 }
 
 /** Linux, include/uapi/linux/magic.h and the filesystems' own: msdos and vfat, exfat, ntfs3, fuseblk. */
@@ -99,7 +108,12 @@ async function mountPoint({ id, kind }: CardInfo): Promise<string | undefined> {
 const ownMounts = '/run/fleetsie-disk-'
 
 /** By the kernel, at a place of its own: what a killed run leaves mounted there, the next one finds mounted. */
-async function mounted(info: CardInfo, filesystem: string, options: FindOptions): Promise<DiskPlace> {
+async function mounted(
+  info: CardInfo,
+  filesystem: string,
+  options: FindOptions,
+  unlock: () => void,
+): Promise<DiskPlace> {
   const { name, path, kind } = info
   if (process.geteuid?.() !== 0) {
     throw new FleetsieError('E_RIGHTS', `to mount ${name} (${filesystem}), root is needed`, {
@@ -118,13 +132,22 @@ async function mounted(info: CardInfo, filesystem: string, options: FindOptions)
       cause,
     })
   })
-  return openMounted(at, name, options)
+  return openMounted(at, name, options, unlock)
 }
 
-async function openMounted(at: string, name: string, { run }: FindOptions): Promise<DiskPlace> {
+async function openMounted(
+  at: string,
+  name: string,
+  { run }: FindOptions,
+  unlock: () => void,
+): Promise<DiskPlace> {
   const release = async (): Promise<void> => {
-    await run('umount', ['--', at])
-    await rmdir(at)
+    try {
+      await run('umount', ['--', at])
+      await rmdir(at)
+    } finally {
+      unlock()
+    }
   }
   try {
     const hasPermissions = await keepsPermissions(at)

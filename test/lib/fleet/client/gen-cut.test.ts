@@ -41,7 +41,7 @@ describe('gen that is cut allocates nothing twice', { skip }, () => {
       list: { value: place.list.bind(place) },
       read: { value: place.read.bind(place) },
       free: { value: place.free.bind(place) },
-      close: { value: async () => {} },
+      close: { value: place.close.bind(place) },
     })
     await assert.rejects(desk.gen(2, broken))
     assert.equal(desk.pending.length, 1)

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -177,6 +178,25 @@ describe('gen on other media', { skip }, () => {
     assert.equal(desk.rows().length, 2)
     assert.equal(statSync(desk.at('ssh_tunnel.sh')).mode & 0o777, 0o700)
     assert.equal((await desk.gen(0, await zipPlace(file, undefined))).disk!.lot, first.disk!.lot)
+  })
+
+  test('a disk that another gen is writing is refused, by whatever name, until that one has ended', async () => {
+    const desk = new Desk(top)
+    const image = join(desk.folder, 'usb.img')
+    writeFileSync(image, '')
+    truncateSync(image, 8 * MiB)
+    tool('mkfs.fat', [image])
+    symlinkSync(desk.disk, join(desk.folder, 'stick'))
+    for (const [name, other] of [
+      [desk.disk, join(desk.folder, 'stick')],
+      ['./usb.img', `../${basename(desk.folder)}/usb.img`],
+    ] as const) {
+      const first = await desk.find(name)
+      await assert.rejects(desk.gen(1, other), { code: 'E_UNSAFE', message: /^another gen is writing / })
+      await first.close()
+      await desk.gen(1, other)
+    }
+    assert.equal(desk.server.asked.length, 2)
   })
 
   const refused: [string, (desk: Desk) => string, string][] = [
