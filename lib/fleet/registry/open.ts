@@ -2,7 +2,16 @@
  * Opening Main and Fleet. A Fleet file is its fleet user's: it is never taken for more than it is. No link is followed, no
  * trigger or view of it runs, and its rows are checked where they are read.
  */
-import { closeSync, fchmodSync, lstatSync, openSync, realpathSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readSync,
+  realpathSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import { busyMs, damaged, FleetDatabase } from './database.ts'
@@ -64,11 +73,16 @@ export function ensureFile(file: string, mode: number): boolean {
   }
 }
 
-/** Opens a file that may be another user's. Fails with E_UNSAFE where it is a link or no file. */
+/**
+ * Opens a file that may be another user's. Fails with E_UNSAFE where it is a link or no file, or where its journal would
+ * have another file removed.
+ */
 export function openFile(file: string): FleetDatabase {
   checkFile(file)
   const db = new FleetDatabase(file)
   try {
+    // As late as can be: the first read plays a journal back.
+    checkJournal(`${file}-journal`)
     // The path that SQLite has opened, with all links resolved: nobody has put one there since the look.
     const opened = db.all<{ file: string }>('PRAGMA database_list')[0]?.file
     if (opened !== join(realpathSync(dirname(file)), basename(file))) throw notAFile(file)
@@ -86,6 +100,37 @@ function checkFile(file: string): void {
     const found = lstatSync(path, { throwIfNoEntry: false })
     if (found && (!found.isFile() || found.nlink > 1)) throw notAFile(path)
     if (found && found.size > maxSize) throw damaged(path, 'a file of this size is no database of a fleet')
+  }
+}
+
+// SQLite's file format, 3: a journal that ends so was one of several, and names the file that lists them. SQLite removes
+// that file after playing back, whatever it is. No transaction of ours spans two databases.
+const superJournal = Buffer.from('d9d505f920a163d7', 'hex')
+
+function checkJournal(path: string): void {
+  const journal = openPlain(path)
+  if (journal === undefined) return
+  try {
+    const end = Buffer.alloc(superJournal.length)
+    const at = fstatSync(journal).size - end.length
+    if (at < 0 || readSync(journal, end, 0, end.length, at) < end.length || !end.equals(superJournal)) return
+  } finally {
+    closeSync(journal)
+  }
+  throw new FleetsieError('E_UNSAFE', 'this journal would have another file removed: it is not played back', {
+    file: path,
+    hint: 'see who put it there, then remove it',
+  })
+}
+
+function openPlain(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    // What we cannot read, SQLite cannot play back.
+    if (code === 'ENOENT' || code === 'EACCES') return undefined
+    throw code === 'ELOOP' ? notAFile(path) : error
   }
 }
 
