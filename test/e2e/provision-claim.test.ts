@@ -112,6 +112,23 @@ function wifi(): Case[] {
       },
     },
     {
+      title: 'joins by ifupdown, whose programs outlive this one, though an unplugged cable has a route',
+      prepare(device) {
+        wireless(device, hex)
+        device.write('fake/unplugged', '')
+        const joins =
+          'grep -qxf /fake/network /etc/wpa_supplicant/wpa_supplicant-wlan0.conf && rm /fake/no-route'
+        const scope = `#!/bin/sh\n[ "$*" = '--quiet --scope ifup wlan0' ] && ${joins}\n`
+        device.write('device/systemd-run', scope, 0o755)
+        device.disk('wifi.txt', pairs(essid, password))
+      },
+      check(ended, device) {
+        succeeds()(ended, device)
+        assert.match(device.read('etc/network/interfaces.d/fleetsie-wifi')!, /^iface wlan0 inet dhcp$/m)
+        untold(ended, device)
+      },
+    },
+    {
       title: 'says so when no network lets it in',
       prepare(device) {
         wireless(device, 'nothing')

@@ -36,12 +36,14 @@ systemctl() {
 timedatectl() { cat "$FAKE/clock" 2>/dev/null || echo yes; }
 ip() {
 	case $* in
-	*default*) [ ! -f "$FAKE/no-route" ] && [ "$1" = -4 ] && echo 'default via 192.0.2.254 dev eth0' ;;
+	*default*)
+		if [ "$1" = -4 ] && [ -f "$FAKE/unplugged" ]; then echo 'default via 192.0.2.254 dev eth0 linkdown'; fi
+		if [ "$1" = -4 ] && [ ! -f "$FAKE/no-route" ]; then echo 'default via 192.0.2.254 dev eth0'; fi
+		;;
 	esac
 	return 0
 }
 networkctl() { called networkctl "$*"; }
-ifup() { called ifup "$*"; }
 ifdown() { called ifdown "$*"; }
 nmcli() {
 	called nmcli "$*"

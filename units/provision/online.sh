@@ -2,7 +2,8 @@
 # Whether there is a way to the server, whether the clock is right, who this device is.
 
 has_route() {
-	[ -z "$(ip -4 route show default; ip -6 route show default)" ] || return 0
+	# A fixed address keeps its route when the cable is out.
+	{ ip -4 route show default; ip -6 route show default; } | grep -qv linkdown && return
 	# A server in a network without a way out of it.
 	matches "$host" '[0-9.]+|.*:.*' && ip route get "$host" >/dev/null 2>&1
 }

@@ -141,6 +141,7 @@ start_adapter() {
 		printf 'auto %s\niface %s inet dhcp\n\twpa-conf %s\n' "$adapter" "$adapter" "$conf" |
 			put /etc/network/interfaces.d/fleetsie-wifi 644
 		ifdown "$adapter"
-		ifup "$adapter"
+		# Its programs run on, and systemd ends what a unit has left when the unit ends: so they get a scope of their own.
+		systemd-run --quiet --scope ifup "$adapter" 9>&-
 	fi
 }
