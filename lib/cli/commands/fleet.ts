@@ -70,6 +70,7 @@ export function fleetCommands(root: Command, session: Session): void {
     'revoke barn-7',
   )
     .option('--lot <lot>', 'a disk of the fleet: its devices that have claimed stay')
+    .option('--readmit', 'its hardware may claim another place: for a device whose card was written anew')
     .option('--host <host>', hostHelp)
     .option('-y, --yes', 'do not ask before a whole fleet is revoked')
     .action(async (name: string, options) =>

@@ -13,8 +13,11 @@ interface RevokeOptions {
   json?: boolean
   host?: string
   lot?: string
+  readmit?: boolean
   yes?: boolean
 }
+
+const readmitted = '; its hardware may claim another place, with a disk that has one left'
 
 export async function revoke(session: Session, name: string, options: RevokeOptions): Promise<void> {
   await session.show(options)
@@ -26,21 +29,28 @@ export async function revoke(session: Session, name: string, options: RevokeOpti
   )
   await rememberHost(process.env, place)
   for (const message of reply.warnings) session.emit({ type: 'warning', message })
-  const text = textOf(reply, name)
+  const text = textOf(reply, name) + (options.readmit ? readmitted : '')
   session.emit({ type: 'answer', text, data: { ...reply, ms: Math.round(performance.now() - started) } })
 }
 
 async function orderOf(
   name: string,
-  { host, lot }: RevokeOptions,
+  { host, lot, readmit }: RevokeOptions,
 ): Promise<{ place: FleetPlace; request: RevokeRequest }> {
+  const isDevice = parseDevice(name.split('@')[0]!) !== undefined
+  if (readmit && (lot !== undefined || !isDevice)) {
+    throw new FleetsieError('E_USAGE', '--readmit is about the hardware of one device', {
+      hint: 'fleetsie revoke barn-7 --readmit',
+    })
+  }
   if (lot !== undefined) {
     const place = await findPlace(process.env, name, host)
     return { place, request: { do: 'revoke', fleet: place.fleet, lot: lot.toLowerCase() } }
   }
-  if (parseDevice(name.split('@')[0]!)) {
+  if (isDevice) {
     const { place, idInFleet } = await findDevicePlace(name, host)
-    return { place, request: { do: 'revoke', fleet: place.fleet, device: idInFleet } }
+    const again = readmit ? { readmit } : {}
+    return { place, request: { do: 'revoke', fleet: place.fleet, device: idInFleet, ...again } }
   }
   const place = await findPlace(process.env, name, host)
   return { place, request: { do: 'revoke', fleet: place.fleet } }

@@ -119,6 +119,8 @@ export const revokeRequest = v.strictObject({
   fleet: fleetName,
   device: v.optional(deviceNumber),
   lot: v.optional(lotName),
+  /** With `device`: its hardware may claim another place, by another OTP. */
+  readmit: v.optional(v.boolean()),
 })
 export type RevokeRequest = v.InferOutput<typeof revokeRequest>
 

@@ -55,9 +55,12 @@ function connected(fleet: string, places: PresencePlaces | undefined): string[] 
 }
 
 /** Before anything of a fleet is made that is not there. */
-function expectKnown(main: FleetDatabase, { fleet, device, lot }: RevokeRequest): void {
+function expectKnown(main: FleetDatabase, { fleet, device, lot, readmit }: RevokeRequest): void {
   if (device !== undefined && lot !== undefined) {
     throw new FleetsieError('E_INPUT', 'a device or a lot is revoked, not both at once')
+  }
+  if (readmit && device === undefined) {
+    throw new FleetsieError('E_INPUT', 'the hardware of one device is let in again, not that of many')
   }
   const missing = (what: string): FleetsieError =>
     new FleetsieError('E_INPUT', `there is no ${what}`, { hint: `fleetsie devices ${fleet}` })
@@ -74,7 +77,7 @@ function expectKnown(main: FleetDatabase, { fleet, device, lot }: RevokeRequest)
 }
 
 function change(main: FleetDatabase, request: RevokeRequest, otps: Otps, now: number): Revoked {
-  const { fleet, device, lot } = request
+  const { fleet, device, lot, readmit } = request
   const result: Revoked = { devices: [], lots: [], already: 0 }
   for (const known of lotsOf(main, fleet)) {
     if (device !== undefined || (lot !== undefined && known.lot !== lot)) continue
@@ -93,6 +96,7 @@ function change(main: FleetDatabase, request: RevokeRequest, otps: Otps, now: nu
       revokeDevice(main, row, now)
       result.devices.push(hostname(fleet, row.id_in_fleet))
     }
+    if (readmit) forgetHardware(main, row)
   }
   return result
 }
@@ -117,4 +121,10 @@ function revokeDevice(main: FleetDatabase, row: DeviceRow, now: number): void {
     row.id,
   )
   main.run('DELETE FROM rotations WHERE fleet = ? AND id_in_fleet = ?', row.fleet, row.id_in_fleet)
+}
+
+/** A device whose card was lost or written anew: the row says no longer which hardware had it. */
+function forgetHardware(main: FleetDatabase, { id }: DeviceRow): void {
+  const sql = `UPDATE devices SET hwid = 'revoked:' || substr(hwid, 9, instr(substr(hwid, 9), ':')) || id WHERE id = ?`
+  main.run(sql, id)
 }

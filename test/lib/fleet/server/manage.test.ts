@@ -194,6 +194,30 @@ describe('revoke', () => {
     assert.match(await server.claim(9, otps.get(2)!), /^Ok\n/)
   })
 
+  for (const [title, before] of [
+    ['lets hardware in again whose card was written anew, by another password', false],
+    ['does so for a device that was revoked before', true],
+  ] as const) {
+    test(title, async () => {
+      const otps = await fleet(2, 1)
+      if (before) await revoke(server, { do: 'revoke', fleet: 'birds', device: 1 }, places())
+      await revoke(server, { do: 'revoke', fleet: 'birds', device: 1, readmit: true }, places())
+      assert.deepEqual(states(), ['revoked', 'unclaimed'])
+      assert.equal(await server.claim(1, otps.get(1)!), 'Bad\n')
+      assert.match(await server.claim(1, otps.get(2)!), /^Ok\n/)
+      assert.deepEqual(states(), ['revoked', 'claimed'])
+      await server.gen({ num: 0 })
+      assert.deepEqual(server.faults(), [])
+    })
+  }
+
+  test('lets in again the hardware of one device only', async () => {
+    await fleet(2, 1)
+    const all = { do: 'revoke', fleet: 'birds', readmit: true } as const
+    await assert.rejects(revoke(server, all, places()), /one device/)
+    assert.deepEqual(states(), ['claimed', 'unclaimed'])
+  })
+
   test('of a lost disk takes its key and its passwords, and leaves the devices that claimed with it', async () => {
     const given = await server.gen({ num: 3, disk: disk(1) })
     const otps = new Map(given.disk!.devices.map(({ id_in_fleet: id, otp }) => [id, otp]))
