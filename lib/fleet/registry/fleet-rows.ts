@@ -40,7 +40,9 @@ export function readFleetRows(db: FleetDatabase, fleet: string): FleetRows {
   const long = documentedColumns
     .filter((name) => limits[name] > 0)
     .map((name) => `length(CAST(${name} AS BLOB)) > ${limits[name]}`)
-  const odd = db.get<{ rowid: number }>(`SELECT rowid FROM devices WHERE ${long.join(' OR ')} LIMIT 1`)
+  const odd = db.get<{ rowid: number }>(
+    `SELECT rowid AS rowid FROM devices WHERE ${long.join(' OR ')} LIMIT 1`,
+  )
   if (odd) throw damaged(db.file, `row ${odd.rowid} of devices holds more than a device's row can`)
   const rows: FleetRows = new Map()
   for (const row of db.all<DeviceRow>(`SELECT ${documentedColumns.join(', ')} FROM devices`)) {
@@ -61,6 +63,8 @@ function wrongColumn(row: DeviceRow, fleet: string): keyof DeviceRow | undefined
     return 'id_in_fleet'
   if (row.hwid !== null && !(isText(row.hwid) && isClaimedBy(row.hwid))) return 'hwid'
   if (!isText(row.otp) || !otpHashPattern.test(row.otp)) return 'otp'
+  if (!isNumber(row.ts_generated, 1e11)) return 'ts_generated'
+  if (!Number.isInteger(row.tunnel_port) || row.tunnel_port > 65_535) return 'tunnel_port'
   if (row.ts_registered !== null && !isNumber(row.ts_registered, 1e11)) return 'ts_registered'
   if (!isText(row.server_public_key) || !line.test(row.server_public_key)) return 'server_public_key'
   const address = row.ip_provisioned_from

@@ -1,8 +1,11 @@
 /** What the manager's machine asks fleetsie_gen_srv and what it answers: one JSON object each. */
+import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { type ErrorCode, errorCodes } from '../../errors.ts'
 import {
   fleetPattern,
+  hostname,
+  hwidPattern,
   loginKeyPattern,
   lotPattern,
   maxDevices,
@@ -81,34 +84,47 @@ export const listRequest = v.strictObject({
 })
 export type ListRequest = v.InferOutput<typeof listRequest>
 
-const listedDevice = v.object({
-  fleet: v.string(),
+/** Unix seconds with a fraction. */
+const time = v.pipe(v.number(), v.minValue(0), v.maxValue(99_999_999_999))
+const address = v.pipe(
+  v.string(),
+  v.check((text) => isIP(text) !== 0, 'is no address'),
+)
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))
+
+// A server that is not what it was says anything: all of this ends in arguments of ssh, in ssh_config and on terminals.
+const listedFields = v.object({
+  fleet: fleetName,
   id_in_fleet: deviceNumber,
   hostname: v.string(),
   state: v.picklist(['unclaimed', 'claimed', 'online', 'revoked']),
   /** Null once it is revoked: then the port is another's. */
-  tunnel_port: v.nullable(v.number()),
-  hwid: v.nullable(v.string()),
+  tunnel_port: v.nullable(port),
+  hwid: v.nullable(v.pipe(v.string(), v.toLowerCase(), v.regex(hwidPattern))),
   /** The disk whose list had it last. */
-  lot: v.nullable(v.string()),
+  lot: v.nullable(lotName),
   /** Unix seconds. */
-  generated: v.number(),
-  claimed: v.nullable(v.number()),
-  revoked: v.nullable(v.number()),
+  generated: time,
+  claimed: v.nullable(time),
+  revoked: v.nullable(time),
   /** Where it claimed from. */
-  claimed_from: v.nullable(v.string()),
+  claimed_from: v.nullable(address),
   /** While it is connected: since when (unix seconds) and from where. */
-  online: v.nullable(v.object({ since: v.nullable(v.number()), from: v.nullable(v.string()) })),
+  online: v.nullable(v.object({ since: v.nullable(time), from: v.nullable(address) })),
   /** Which account of its own operators log in to, as it said when it was last connected. */
   user: v.nullable(v.pipe(v.string(), v.regex(/^[a-z_][a-z0-9_-]{0,31}$/))),
   /** When its tunnel was last seen to end; null when nothing is known. */
-  seen: v.nullable(v.number()),
+  seen: v.nullable(time),
 })
+const listedDevice = v.pipe(
+  listedFields,
+  v.check((device) => device.hostname === hostname(device.fleet, device.id_in_fleet), 'is called otherwise'),
+)
 export type ListedDevice = v.InferOutput<typeof listedDevice>
 
 export const listReply = v.object({
   /** With the line by which operators log in to their devices. */
-  fleets: v.array(v.object({ fleet: v.string(), login_key: v.nullable(v.string()) })),
+  fleets: v.array(v.object({ fleet: fleetName, login_key: v.nullable(v.string()) })),
   devices: v.array(listedDevice),
 })
 export type ListReply = v.InferOutput<typeof listReply>

@@ -1,9 +1,11 @@
 /** `list`: the devices of one fleet or of all, with who is connected. Never a key of theirs, never an OTP. */
 import { existsSync, readdirSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { FleetsieError } from '../../../errors.ts'
-import { fleetPattern, hostname } from '../../names.ts'
+import { fleetPattern, hostname, hwidPattern } from '../../names.ts'
 import type { FleetDatabase } from '../../registry/database.ts'
+import { readFleetRows } from '../../registry/fleet-rows.ts'
 import { openFleet } from '../../registry/open.ts'
 import { fleetFile } from '../../registry/paths.ts'
 import type { DeviceRow } from '../../registry/schema.ts'
@@ -11,12 +13,7 @@ import type { Server } from '../../registry/server.ts'
 import { type Presence, type PresencePlaces, presenceOf } from '../presence.ts'
 import type { ListedDevice, ListReply, ListRequest } from '../protocol.ts'
 
-type Row = Pick<
-  DeviceRow,
-  'id_in_fleet' | 'hwid' | 'ts_generated' | 'ts_registered' | 'tunnel_port' | 'ip_provisioned_from'
->
-
-/** Fails with E_INPUT where there is no such fleet. */
+/** Fails with E_INPUT where there is no such fleet, E_DAMAGED where its file holds what no device has. */
 export function list(
   { folder }: Pick<Server, 'folder'>,
   request: ListRequest,
@@ -69,13 +66,9 @@ function* devicesOf(
       )
       .map(({ id, lot }) => [id, lot]),
   )
-  const rows = db.all<Row>(
-    `SELECT id_in_fleet, hwid, ts_generated, ts_registered, tunnel_port, ip_provisioned_from FROM devices
-     WHERE fleet = ? AND (? IS NULL OR id_in_fleet = ?) ORDER BY id_in_fleet`,
-    fleet,
-    device ?? null,
-    device ?? null,
-  )
+  const rows = [...readFleetRows(db, fleet).values()]
+    .filter(({ id_in_fleet: id }) => device === undefined || id === device)
+    .sort((a, b) => a.id_in_fleet - b.id_in_fleet)
   for (const row of rows) {
     yield listed(fleet, row, lots.get(row.id_in_fleet) ?? null, presence)
   }
@@ -83,7 +76,7 @@ function* devicesOf(
 
 function listed(
   fleet: string,
-  row: Row,
+  row: DeviceRow,
   lot: string | null,
   presence: ReadonlyMap<string, Presence>,
 ): ListedDevice {
@@ -98,13 +91,13 @@ function listed(
     hostname: name,
     state: row.hwid === null ? 'unclaimed' : revoked ? 'revoked' : online ? 'online' : 'claimed',
     tunnel_port: revoked ? null : row.tunnel_port,
-    hwid: revoked ? (former?.includes(':') ? former : null) : row.hwid,
+    hwid: revoked ? (hwidPattern.test(former ?? '') ? former! : null) : row.hwid,
     lot,
     generated: row.ts_generated,
     claimed: row.ts_registered,
     revoked: revoked === undefined ? null : Number(revoked),
-    claimed_from: row.ip_provisioned_from,
-    online: online ? { since: online.at ?? null, from: online.from ?? null } : null,
+    claimed_from: row.ip_provisioned_from || null,
+    online: online ? { since: online.at ?? null, from: isIP(online.from ?? '') ? online.from! : null } : null,
     user: seen?.user ?? null,
     seen: !online && seen && !seen.online ? (seen.at ?? null) : null,
   }

@@ -46,6 +46,26 @@ function connect(name: string, port: number, pid: number, lines = ''): void {
   writeFileSync(join(run, 'proc', String(pid), 'cmdline'), command.join('\0'))
 }
 
+describe('the reply of list', () => {
+  const lies: [title: string, lie: object][] = [
+    ['an option of ssh as the name of a host', { hostname: '-oKnownHostsCommand=x' }],
+    ['the name of another device', { hostname: 'birds-2' }],
+    ['lines of ssh_config', { fleet: 'birds\n', hostname: 'birds\n-1' }],
+    ['a hardware id that steers a terminal', { hwid: '\x1b[2J' }],
+    ['an address that is none', { claimed_from: '=1+1' }],
+    ['a time that no calendar has', { generated: 1e300 }],
+    ['a port that is none', { tunnel_port: 99999 }],
+  ]
+  for (const [title, lie] of lies) {
+    test(`from a server taken over is refused: ${title}`, async () => {
+      await fleet(1, 1)
+      const { fleets, devices } = listed()
+      const told = v.safeParse(listReply, { fleets, devices: devices.map((one) => ({ ...one, ...lie })) })
+      assert.equal(told.success, false)
+    })
+  }
+})
+
 describe('list', () => {
   test('tells the state, the port and who is connected, and no key or password', async () => {
     const otps = await fleet(3, 2)
@@ -137,6 +157,28 @@ describe('list', () => {
       ['online', { since: null, from: null }, null],
     )
   })
+
+  test('takes no address from the fleet account that is none', async () => {
+    await fleet(1, 1)
+    connect('birds-1', 20001, 77, 'pid 77\nuser pi\nip 1:2\nsince 1800000100\n')
+    assert.deepEqual(listed().devices[0]!.online, { since: 1800000100, from: null })
+  })
+
+  const rows: [title: string, sql: string][] = [
+    ['a hardware id that steers a terminal', "hwid = char(27) || '[2J'"],
+    ['a hardware id of megabytes', 'hwid = hex(zeroblob(1000000))'],
+    ['a time that no calendar has', 'ts_generated = 1e300'],
+    ['a port that is none', 'tunnel_port = 99999'],
+  ]
+  for (const [title, sql] of rows) {
+    test(`tells of a Fleet file with ${title}`, async () => {
+      await fleet(1, 0)
+      const db = server.fleet()
+      db.exec(`UPDATE devices SET ${sql}`)
+      db.close()
+      assert.throws(listed, { code: 'E_DAMAGED', message: /row 1 of devices/ })
+    })
+  }
 })
 
 describe('revoke', () => {
