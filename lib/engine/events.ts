@@ -62,7 +62,7 @@ export interface Artifact {
 }
 
 export type BuildEvent =
-  /** A stage begins to run, because of `because`. */
+  /** A stage begins to run, because of `because`; srv: a server (`target`) is about to be changed in something. */
   | { type: 'start'; target: string; stage: string; because: string }
   /** Work done so far, in units of `unit`; total is undefined when nobody knows it. */
   | { type: 'progress'; target: string; stage: string; done: number; total?: number; unit: 'bytes' | 'files' }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { FleetsieError } from '../errors.ts'
-import type { Facts, Place, Resource } from '../hosts/resources/resource.ts'
+import type { Facts, Place, Progress, Resource } from '../hosts/resources/resource.ts'
 import { type Architecture, type Closure, closureTar, readClosure } from './bundle/listing.ts'
 import { closuresFolder, currentClosure } from './server-paths.ts'
 
@@ -101,9 +101,9 @@ export function closure(bundleFor: BundleFor): Resource {
       const current = Buffer.from(facts.get('current') ?? '', 'base64').toString()
       return current === `closures/${digest}` ? undefined : { because: `${short} is not the one in use` }
     },
-    apply: async (place, facts) => {
+    apply: async (place, facts, progress) => {
       const { folder, closure } = await listed(facts)
-      if (!facts.has(`closure-${closure.digest}`)) await send(place, folder, closure)
+      if (!facts.has(`closure-${closure.digest}`)) await send(place, folder, closure, progress)
       await place.asRoot({ text: switchOver, args: [closuresFolder, closure.digest, currentClosure] })
     },
   }
@@ -134,10 +134,25 @@ function wrongBundle({ architecture }: Closure, facts: Facts): FleetsieError {
   )
 }
 
-async function send(place: Place, folder: string, { digest, files }: Closure): Promise<void> {
+async function send(
+  place: Place,
+  folder: string,
+  { digest, size, files }: Closure,
+  progress: Progress,
+): Promise<void> {
   const sums = files.map(({ path, sha256 }) => `${sha256}  ${path}`).join('\n')
   const gzip = createGzip({ level })
-  const reading = pipeline(createReadStream(join(folder, closureTar)), gzip, { signal: place.signal })
+  async function* counted(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    let done = 0
+    for await (const piece of pieces) {
+      yield piece
+      done += piece.length
+      progress(done, size)
+    }
+  }
+  const reading = pipeline(createReadStream(join(folder, closureTar)), counted, gzip, {
+    signal: place.signal,
+  })
   // Who reads it no longer says why.
   reading.catch(() => {})
   try {

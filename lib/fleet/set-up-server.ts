@@ -3,6 +3,7 @@ import { FleetsieError } from '../errors.ts'
 import { apply, type Planned, plan } from '../hosts/converge.ts'
 import { placeAt } from '../hosts/place.ts'
 import { recordedPrompts } from '../hosts/recorded-prompts.ts'
+import type { Progress } from '../hosts/resources/resource.ts'
 import { connect } from '../hosts/ssh/connect.ts'
 import type { ConnectOptions, Host } from '../hosts/ssh/types.ts'
 import { type ServerOptions, serverState } from './server-state.ts'
@@ -14,6 +15,8 @@ export interface SetUpOptions extends Pick<ServerOptions, 'keys' | 'bundleFor' |
   /** Told of each resource that differs, or was changed in so many milliseconds. */
   planned(change: Planned): void
   changed(change: Planned, ms: number): void
+  /** Told of each before it is changed; what it answers is told how far that is. */
+  changing?(change: Planned): Progress
 }
 
 export interface SetUp {
@@ -36,7 +39,7 @@ export async function setUpServer(destination: string, options: SetUpOptions): P
     const resources = await serverState(options)
     const differing = await plan(place, resources)
     if (planOnly) for (const change of differing) options.planned(change)
-    else await apply(place, resources, differing, options.changed)
+    else await apply(place, resources, differing, options.changed, options.changing)
     return { resources: resources.length, differed: differing.length }
   } finally {
     await host.close()

@@ -1,7 +1,7 @@
 /** Makes a machine equal to a list of resources: one look, a plan, the changes, and a second look that has to agree. */
 import { FleetsieError } from '../errors.ts'
 import { look } from './look.ts'
-import type { Difference, Facts, Place, Resource } from './resources/resource.ts'
+import type { Difference, Facts, Place, Progress, Resource } from './resources/resource.ts'
 
 /** A resource that is not as it should be. */
 export interface Planned {
@@ -23,14 +23,16 @@ export async function plan(place: Place, resources: readonly Resource[]): Promis
 }
 
 /**
- * Applies what differs, in its order, then looks again. `done` is told each change with its milliseconds. Fails with
- * what the first failing resource says, named; with E_VERIFY when a resource still differs afterwards.
+ * Applies what differs, in its order, then looks again. `done` is told each change with its milliseconds; `begin` is told
+ * it before, and answers who wants to know how far it is. Fails with what the first failing resource says, named; with
+ * E_VERIFY when a resource still differs afterwards.
  */
 export async function apply(
   place: Place,
   resources: readonly Resource[],
   planned: readonly Planned[],
   done: (change: Planned, ms: number) => void,
+  begin: (change: Planned) => Progress = () => () => {},
 ): Promise<void> {
   for (const { resource, facts } of planned) {
     await resource.prepare?.(facts)
@@ -38,7 +40,7 @@ export async function apply(
   for (const change of planned) {
     const started = performance.now()
     try {
-      await change.resource.apply(place, change.facts)
+      await change.resource.apply(place, change.facts, begin(change))
     } catch (error) {
       throw naming(change.resource, error)
     }

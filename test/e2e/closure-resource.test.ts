@@ -43,7 +43,7 @@ describe('the closure of a server', { skip }, () => {
   function bundle(
     text: string,
     { architecture = 'x64', damage = false } = {},
-  ): { path: string; digest: string } {
+  ): { path: string; digest: string; size: number } {
     const data = Buffer.from(text)
     const tar = Buffer.concat([member('fleetsie_gen_srv', { mode: 0o555, data }), end])
     const digest = createHash('sha256').update(tar).digest('hex')
@@ -58,12 +58,16 @@ describe('the closure of a server', { skip }, () => {
       join(path, 'closure.json'),
       JSON.stringify({ digest, size: tar.length, architecture, files }),
     )
-    return { path, digest }
+    return { path, digest, size: tar.length }
   }
+  /** How far the last upload was told to be. */
+  let sent: number[][] = []
   async function install(path: string): Promise<number> {
     const resources = [closure(async () => path)]
     const planned = await plan(place, resources)
-    await apply(place, resources, planned, () => {})
+    sent = []
+    const begin = () => (done: number, total: number) => sent.push([done, total])
+    await apply(place, resources, planned, () => {}, begin)
     assert.deepEqual(await plan(place, resources), [])
     return planned.length
   }
@@ -75,6 +79,7 @@ describe('the closure of a server', { skip }, () => {
 
   test('is unpacked read-only, switched to, and then left alone', async () => {
     assert.equal(await install(one!.path), 1)
+    assert.deepEqual(sent.at(-1), [one!.size, one!.size])
     assert.equal(await install(one!.path), 0)
     assert.equal(await current(), answering('one'))
     assert.equal(

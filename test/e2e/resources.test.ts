@@ -236,7 +236,7 @@ describe('a resource', { skip }, () => {
       let silent: () => void = () => {}
       const dead = placeOn(server, () => new Promise((resolve) => (silent = () => resolve(true))))
       const [planned] = await plan(dead, [resource])
-      const late = resource.apply(dead, planned!.facts)
+      const late = resource.apply(dead, planned!.facts, () => {})
       await until(there)
       assert.equal(await effective(), 'logingracetime 77\n')
       await until(() => !there())

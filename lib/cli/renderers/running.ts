@@ -40,6 +40,8 @@ export class RunningStages {
     // A newer edit has ended what was running; a verb that answers has read what it needs.
     if (event.type === 'changed' || event.type === 'ready' || event.type === 'answer') this.stages.clear()
     if (event.type === 'changed') this.ended = 0
+    // Of a server, one thing at a time is changed.
+    if (event.type === 'resource') this.stages.clear()
     if (!('stage' in event) || event.target === undefined || event.stage === undefined) return
     const id = `${event.target}/${event.stage}`
     if (event.type === 'start') {

@@ -34,6 +34,8 @@ export async function srv(session: Session, servers: readonly string[], options:
   await session.show({ json: options.json })
   for (const server of servers) parseDestination(server)
   const wanted = [...new Set(servers)]
+  // Of several, one may ask something while another moves the cursor.
+  await session.show({ json: options.json, live: wanted.length === 1 })
   // While the servers are being reached.
   const store = session.openStore()
   store.catch(() => {})
@@ -78,6 +80,13 @@ async function setUp(job: Job, server: string): Promise<FleetsieError | undefine
       password: () => newPassword(prompts, `the user fleetsie of ${server}`),
       planOnly: options.plan ?? false,
       planned: (change) => session.emit({ type: 'resource', action: 'planned', ...told(change) }),
+      changing: (change) => {
+        const { resource, because } = told(change)
+        // Its kind: the name is long, and stands in the line that tells of the change.
+        const running = { target: server, stage: resource.split(' ')[0]! }
+        session.emit({ type: 'start', ...running, because })
+        return (done, total) => session.emit({ type: 'progress', ...running, done, total, unit: 'bytes' })
+      },
       changed: (change, ms) => session.emit({ type: 'resource', action: 'changed', ms, ...told(change) }),
     })
     const ms = performance.now() - started

@@ -26,6 +26,9 @@ export interface Place {
   again(): Promise<Host>
 }
 
+/** How far something long is, in bytes. */
+export type Progress = (done: number, total: number) => void
+
 export interface Resource {
   /** Kind and name as the user sees it, unlike any other: `file /etc/motd`. */
   name: string
@@ -36,7 +39,7 @@ export interface Resource {
   /** What apply will need to be told or allowed; it fails before anything of the machine was changed. */
   prepare?(facts: Facts): Promise<void>
   /** Makes it so, from whatever an earlier, interrupted try has left. */
-  apply(place: Place, facts: Facts): Promise<void>
+  apply(place: Place, facts: Facts, progress: Progress): Promise<void>
 }
 
 /** A fact that was printed by `encoded`: the bytes as text. */

@@ -55,6 +55,15 @@ describe('the row of a stage that runs', () => {
   })
 })
 
+test('the row of what is changed on a server goes when that is done', () => {
+  const { running } = stages()
+  const change = { server: 'root@one', resource: 'closure /opt/fleetsie/current', because: 'it is missing' }
+  running.hear({ type: 'start', target: 'root@one', stage: 'closure', because: change.because })
+  assert.match(running.rows(80, undefined).join(), /closure .* because it is missing$/)
+  running.hear({ type: 'resource', action: 'changed', ms: 1, ...change })
+  assert.deepEqual(running.rows(80, undefined), [])
+})
+
 test('the last row says how many stages have ended', () => {
   const { running } = stages()
   running.hear({ type: 'stage', target: 't', stage: 'a', action: 'cached', because: '', ms: 0 })
