@@ -1,5 +1,5 @@
 /** `ports FLEET USER@HOST`: a port here for every connected device, until Ctrl-C. */
-import { findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
+import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
 import { followPorts, type PortChange, type ServerChange } from '../../fleet/client/follow-ports.ts'
 import { connect } from '../../hosts/ssh/connect.ts'
 import { terminalPrompts } from '../prompts.ts'
@@ -28,12 +28,17 @@ export async function ports(
       remembered = true
       return server
     },
-    tell: (change) => tell(session, place.host, change),
+    tell: (change) => tell(session, place, change),
   })
 }
 
-function tell(session: Session, host: string, change: PortChange | ServerChange): void {
+function tell(session: Session, { fleet, host }: FleetPlace, change: PortChange | ServerChange): void {
   switch (change.what) {
+    case 'none': {
+      const message = `no device of a fleet ${fleet} is connected to ${host}; waiting for the first`
+      session.emit({ type: 'note', message })
+      return
+    }
     case 'lost':
       session.emit({ type: 'warning', message: `${host} is lost: ${change.message}; trying again` })
       return

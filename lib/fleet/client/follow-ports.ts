@@ -9,8 +9,8 @@ import { type ForwardedPort, forwardPort } from './forwarded-port.ts'
 export type PortChange =
   | { what: 'open' | 'closed'; hostname: string; port: number }
   | { what: 'busy'; hostname: string; port: number; reason: string }
-/** The connection to the server was lost, or is there again. */
-export type ServerChange = { what: 'lost'; message: string } | { what: 'back' }
+/** none: no device was connected at the first look. lost, back: the connection to the server. */
+export type ServerChange = { what: 'none' } | { what: 'lost'; message: string } | { what: 'back' }
 
 export interface Following {
   connect: () => Promise<Host>
@@ -35,7 +35,9 @@ export async function followPorts({ connect, fleet, tell, signal, every = 2000 }
   let host = await connect()
   const open = (port: number) => host.forward(port)
   try {
-    await take(entries, await connectedDevices(host, fleet, signal), open, tell)
+    const first = await connectedDevices(host, fleet, signal)
+    if (first.length === 0) tell({ what: 'none' })
+    await take(entries, first, open, tell)
     while (!signal.aborted) {
       await wait(every, undefined, { signal }).catch(() => {})
       if (signal.aborted) return

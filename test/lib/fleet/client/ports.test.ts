@@ -89,6 +89,17 @@ describe('ports', () => {
     await assert.rejects(once(dial(two, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' })
   })
 
+  test('say once that no device is there, and wait for the first', async () => {
+    listing = ''
+    const following = follow()
+    await until(() => told.length === 1)
+    listing = `barn-2 ${two}\n`
+    await until(() => told.length === 2)
+    controller.abort()
+    await following
+    assert.deepEqual(kinds(), ['none', 'open barn-2'])
+  })
+
   test('say once that one is taken here, and take it when it is free', async () => {
     const other = createServer().listen(one, '127.0.0.1')
     await once(other, 'listening')
