@@ -64,7 +64,7 @@ function decide(db: FleetDatabase, request: ClaimRequest, caller: Caller): Outco
   if (wasRevoked(db, request.hwid)) return { answer: { kind: 'Error', message: 'this device was revoked' } }
   if (row.hwid === request.hwid) return again(db, row, request, caller)
   if (db.get('SELECT 1 FROM devices WHERE hwid = ?', request.hwid)) return registered(request.hwid)
-  if (row.hwid === null) return register(db, row, request, caller)
+  if (row.hwid === null) return hasKey(db, request.key) ? keyTaken : register(db, row, request, caller)
   const id = lowestUnclaimed(db, caller)
   return { answer: id === undefined ? { kind: 'Full' } : { kind: 'Try', id } }
 }
@@ -114,6 +114,16 @@ function lowestUnclaimed(db: FleetDatabase, { fleet, lot }: Caller): number | un
 function wasRevoked(db: FleetDatabase, hwid: string): boolean {
   const sql = `SELECT 1 FROM devices WHERE hwid > 'revoked:' AND hwid < 'revoked;' AND substr(hwid, -18) = ?`
   return db.get(sql, `:${hwid}`) !== undefined
+}
+
+const keyTaken: Outcome = {
+  answer: { kind: 'Error', message: 'the key of another device cannot be the key of this one' },
+}
+
+/** sshd takes the first line of a key: its owner would hold another device's port, or none. Older keys have a comment. */
+function hasKey(db: FleetDatabase, key: string | undefined): boolean {
+  const sql = `SELECT 1 FROM devices WHERE server_public_key <> '' AND server_public_key >= ? AND server_public_key < ?`
+  return key !== undefined && db.get(sql, key, `${key}!`) !== undefined
 }
 
 function register(db: FleetDatabase, row: IdentityRow, request: ClaimRequest, caller: Caller): Outcome {

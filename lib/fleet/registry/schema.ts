@@ -67,14 +67,15 @@ export const devicesTable = `CREATE TABLE devices (
      ip_provisioned_from VARCHAR              -- IP address from which request to provision this device originated
 )`
 
-// The document's three indexes with the names that SQLite asks for; ports are unique over all fleets; the last one finds
-// the next device that nobody has claimed among a million that somebody has.
+// The document's three indexes with the names that SQLite asks for; ports are unique over all fleets; the others find the
+// next device that nobody has claimed among a million that somebody has, and the owner of a key.
 export const devicesIndexes = `
 CREATE UNIQUE INDEX IF NOT EXISTS devices_hwid ON devices(hwid);
 CREATE UNIQUE INDEX IF NOT EXISTS devices_fleet_otp_hwid ON devices(fleet, otp, hwid);
 CREATE UNIQUE INDEX IF NOT EXISTS devices_fleet_id_in_fleet ON devices(fleet, id_in_fleet);
 CREATE UNIQUE INDEX IF NOT EXISTS devices_tunnel_port ON devices(tunnel_port);
 CREATE INDEX IF NOT EXISTS devices_unclaimed ON devices(fleet, id_in_fleet) WHERE hwid IS NULL;
+CREATE INDEX IF NOT EXISTS devices_key ON devices(server_public_key) WHERE server_public_key <> '';
 `
 
 /** A disk's claims. Live: not revoked, and not past `ts_expires` when there is one. */

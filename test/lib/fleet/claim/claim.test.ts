@@ -168,6 +168,18 @@ describe('a claim', () => {
     assert.deepEqual(lines(2).slice(8), ['bb', 'x=1'])
   })
 
+  for (const comment of ['', ' birds-2']) {
+    it(`cannot be made with the key of another device${comment && ' that has a comment'}`, () => {
+      fleet.claim(2, 2, keys[0])
+      fleet.db.run('UPDATE devices SET server_public_key = ? WHERE id = 2', `${keys[0]}${comment}`)
+      assert.deepEqual(
+        fleet.claim(1, 1, keys[0]).answer,
+        error('the key of another device cannot be the key of this one'),
+      )
+      assert.equal(fleet.claim(1, 1, keys[1]).answer.kind, 'Ok')
+    })
+  }
+
   it('cannot be made with the key of a disk', () => {
     fleet.lot('0123456789abcdef', [1], keys[0])
     assert.deepEqual(
@@ -278,6 +290,7 @@ describe('crowds', () => {
   const converge = (choose: (left: number[], offered: number) => number): number => {
     const fleet = newFleet(devices)
     fleet.db.pragma('synchronous = OFF')
+    const own = Array.from({ length: devices }, newKey)
     const left = Array.from({ length: devices }, () => Array.from({ length: devices }, (_, i) => i + 1))
     const next = left.map(() => 1)
     let waiting = left.map((_, device) => device)
@@ -286,7 +299,7 @@ describe('crowds', () => {
       waiting = waiting.filter((device) => {
         logins += 1
         const asked = next[device]!
-        const { answer } = fleet.claim(device + 1, asked, keys[device % 10])
+        const { answer } = fleet.claim(device + 1, asked, own[device])
         if (answer.kind === 'Ok') return false
         assert.equal(answer.kind, 'Try')
         const offered = answer.kind === 'Try' ? answer.id : 0
