@@ -129,6 +129,21 @@ function wifi(): Case[] {
       },
     },
     {
+      title: 'writes into the home that the user has at the end, not at the beginning',
+      prepare(device) {
+        device.write('fake/no-route', '')
+        device.write('home/pi/mine', '')
+        device.write('etc/passwd', `${device.read('etc/passwd')}pi:x:1000:1000::/home/pi:/bin/sh\n`)
+        const rename = "sed -i 's|^pi:\\(.*\\)/home/pi|me:\\1/home/me|' /etc/passwd; mv /home/pi /home/me"
+        device.write('fake/after-1', `${rename}; rm "$FAKE/no-route"\n`)
+      },
+      check(ended, device) {
+        assert.equal(ended.status, 0, ended.said)
+        assert.match(device.read('home/me/.ssh/config')!, /^Host fleetsie$/m)
+        assert.equal(device.read('home/pi/.ssh/config'), undefined)
+      },
+    },
+    {
       title: 'says so when no network lets it in',
       prepare(device) {
         wireless(device, 'nothing')

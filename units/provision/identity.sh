@@ -38,6 +38,8 @@ set_own_passwords() {
 
 become() {
 	begin identity "becomes $hostname"
+	# Somebody may have renamed that user meanwhile.
+	know_user
 	name_system
 	write_ssh_files
 	set_password "$user" "$user_pwd"
