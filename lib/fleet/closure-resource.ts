@@ -30,6 +30,13 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export LC_ALL PATH
 umask 022
 mkdir -p -- "$1"
+exec 9<"$1"
+flock 9
+if [ -d "$1/$2" ]; then
+	# Whoever had the lock has put it there.
+	cat >/dev/null
+	exit 0
+fi
 new=$1/$2.tmp
 rm -rf -- "$new"
 trap 'rm -rf -- "$new"' EXIT
@@ -61,6 +68,9 @@ lead() {
 }
 closures=$1 new=$1/$2 link=$3
 cd /
+# Another manager's switch, half-way, would be taken for an older one and removed.
+exec 9<"$closures"
+flock 9
 said=$(ask "$new" '{}' || :)
 case $said in
 *'"error"'*) ;;

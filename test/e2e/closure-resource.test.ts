@@ -135,6 +135,37 @@ describe('the closure of a server', { skip }, () => {
     assert.deepEqual(await there(), [two!.digest, digest].sort())
   })
 
+  test('of another manager, at the same time, is not removed while it comes into use', async () => {
+    const slow = bundle(`#!/bin/sh
+read -r request
+case $request in
+*setup*)
+	was=$(readlink /opt/fleetsie/current)
+	touch /tmp/at-work
+	tries=0
+	while [ "$tries" -lt 30 ] && [ "$(readlink /opt/fleetsie/current)" = "$was" ]; do
+		sleep 0.1
+		tries=$((tries + 1))
+	done
+	;;
+*) echo '{"error":{}}'; exit 1 ;;
+esac
+`)
+    const other = bundle(answering('seven'))
+    const [first, second] = await Promise.all(
+      [slow, other].map(async ({ path }) => {
+        const resources = [closure(async () => path)]
+        return { resources, planned: await plan(place, resources) }
+      }),
+    )
+    const switching = apply(place, first!.resources, first!.planned, () => {})
+    await server.does('sh', '-c', 'until [ -e /tmp/at-work ]; do sleep 0.05; done')
+    await apply(place, second!.resources, second!.planned, () => {})
+    // Where its second look comes late, it sees that another one is in use.
+    await Promise.allSettled([switching])
+    assert.equal(await current(), answering('seven'))
+  })
+
   test('for another architecture is refused', async () => {
     const { path } = bundle(answering('one'), { architecture: 'arm64' })
     await assert.rejects(install(path), {
