@@ -149,8 +149,9 @@ function tell(
   }
   const { place, zipFile, until } = made
   const day = until === null ? 'for ever' : `until ${new Date(until * 1000).toISOString().slice(0, 10)}`
+  const count = reply.generated.length
   const lines = [
-    `${fleet}: ${reply.generated.length} devices generated, ${reply.unclaimed} unclaimed in all`,
+    `${fleet}: ${count} ${count === 1 ? 'device' : 'devices'} generated, ${reply.unclaimed} unclaimed in all`,
     ...(disk && place
       ? [
           `${place.name} has ${disk.devices} of them: lot ${disk.lot}, which can be claimed ${day}`,

@@ -201,7 +201,9 @@ const attempts = 3
 /** Sends the request until there is an answer: with the same id, it is one call however often it is sent. */
 async function ask(session: ServerSession, request: GenRequest, tools: GenTools): Promise<GenReply> {
   const because =
-    request.num > 0 ? `${request.num} devices are to be allocated` : 'the databases are brought in step'
+    request.num > 0
+      ? `${request.num} ${request.num === 1 ? 'device is' : 'devices are'} to be allocated`
+      : 'the databases are brought in step'
   const step = tools.step('server', because)
   for (let attempt = 1; ; attempt++) {
     try {
@@ -230,7 +232,8 @@ async function writeDisk(
   { step, signal }: GenTools,
 ): Promise<NonNullable<GenOutcome['disk']>> {
   if (!disk) throw new FleetsieError('E_STAGE', 'the server did not say what the disk is to hold')
-  const because = `${disk.devices.length} unclaimed devices go to ${place.name}`
+  const { length } = disk.devices
+  const because = `${length} unclaimed ${length === 1 ? 'device goes' : 'devices go'} to ${place.name}`
   const writing = step('disk', because)
   // The names may be others by now: a new key is among them.
   const now = { ...contents, entries: await place.list('') }

@@ -42,12 +42,18 @@ export async function findDisk(name: string, options: FindOptions): Promise<Disk
   const { filesystem } = info.content
   if (filesystem === 'vfat') return alone(medium, (release) => fatPlace(info.path, info.name, release))
   if (filesystem === null) {
-    const parts = info.partitions.map((part) => part.name).filter((part) => part !== undefined)
-    throw new FleetsieError('E_INPUT', `${name} holds no filesystem`, {
-      hint: parts.length > 0 ? `name a partition: ${parts.join(', ')}` : `make one: mkfs.vfat ${info.path}`,
-    })
+    throw new FleetsieError('E_INPUT', `${name} holds no filesystem`, { hint: remedyFor(info) })
   }
   return alone(medium, (release) => mounted(info, filesystem, options, release))
+}
+
+/** Nobody shall make a filesystem over partitions that are there. */
+function remedyFor({ partitions, path, kind }: CardInfo): string {
+  if (partitions.length === 0) return `make one: mkfs.vfat ${path}`
+  const names = partitions.flatMap(({ name }) => name ?? [])
+  if (names.length > 0) return `name a partition: ${names.join(', ')}`
+  const command = kind === 'file' ? `losetup -fP --show ${path}` : `partprobe ${path}`
+  return `it has partitions, which \`${command}\` gives names to: name one of them`
 }
 
 /** As `inspectCard`, with the exit code that is documented for what cannot be a disk at all. */

@@ -10,7 +10,7 @@ import type { DiskPlace } from '../../../../lib/fleet/disk/place.ts'
 import { missing } from '../../../helpers/disks.ts'
 import { FakeServer } from '../../../helpers/fake-server.ts'
 
-export const skip = missing('sqlite3', 'ssh-keygen', 'mkfs.fat', 'fsck.fat', 'mcopy', 'unzip')
+export const skip = missing('sqlite3', 'ssh-keygen', 'mkfs.fat', 'fsck.fat', 'mcopy', 'unzip', 'sfdisk')
 let count = 0
 
 /** A server, a manager's home, and a folder as the disk. */

@@ -214,6 +214,16 @@ describe('gen on other media', { skip }, () => {
     })
   }
 
+  test('a file with partitions is refused, and nobody is told to make a filesystem over them', async () => {
+    const desk = new Desk(top)
+    const image = join(desk.folder, 'disk.img')
+    writeFileSync(image, '')
+    truncateSync(image, 8 * MiB)
+    execFileSync('sfdisk', ['-q', image], { input: 'label: dos\n,4M\n,,c\n' })
+    const name = './disk.img'
+    await assert.rejects(desk.find(name), { code: 'E_INPUT', hint: /^it has partitions, which `losetup/ })
+  })
+
   test('a link where the folder belongs is not followed', async () => {
     const desk = new Desk(top)
     execFileSync('ln', ['-s', '/tmp', join(desk.disk, 'fleetsie')])
