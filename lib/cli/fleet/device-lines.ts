@@ -24,11 +24,16 @@ export function csvRow(device: ListedDevice): string {
   return columns.map(([, value]) => field(value(device))).join(',')
 }
 
-/** `barn-7       online    20007  b8:27:eb:12:34:56  since 2026-11-20 15:04  192.0.2.7` */
-export function deviceLine(device: ListedDevice): string {
+/** Characters that the hosts of this list take: `north_field-1234` has as many as its name. */
+export function hostWidth(devices: readonly ListedDevice[]): number {
+  return devices.reduce((width, { hostname }) => Math.max(width, hostname.length), 12)
+}
+
+/** `barn-7        online     20007  b8:27:eb:12:34:56  2026-11-20 15:04  192.0.2.7` */
+export function deviceLine(device: ListedDevice, width = 12): string {
   const time = iso(since(device))?.slice(0, 16).replace('T', ' ') ?? ''
   const cells = [
-    device.hostname.padEnd(12),
+    device.hostname.padEnd(width),
     device.state.padEnd(9),
     String(device.tunnel_port ?? '-').padEnd(5),
     (device.hwid ?? '-').padEnd(17),
@@ -38,14 +43,10 @@ export function deviceLine(device: ListedDevice): string {
   return cells.join('  ').trimEnd()
 }
 
-export const tableHeader = [
-  'host'.padEnd(12),
-  'state'.padEnd(9),
-  'port'.padEnd(5),
-  'hwid'.padEnd(17),
-  'since (UTC)'.padEnd(16),
-  'address',
-].join('  ')
+export function tableHeader(width: number): string {
+  const names = ['host'.padEnd(width), 'state'.padEnd(9), 'port'.padEnd(5), 'hwid'.padEnd(17)]
+  return [...names, 'since (UTC)'.padEnd(16), 'address'].join('  ')
+}
 
 /** Since when it is in its state, unix seconds; of one that is away, since when. */
 export function since(device: ListedDevice): number | null {

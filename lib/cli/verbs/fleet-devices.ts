@@ -2,7 +2,7 @@
 import { callServer } from '../../fleet/client/call.ts'
 import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
 import { type ListedDevice, type ListRequest, listReply } from '../../fleet/server/protocol.ts'
-import { csvHeader, csvRow, deviceLine, tableHeader } from '../fleet/device-lines.ts'
+import { csvHeader, csvRow, deviceLine, hostWidth, tableHeader } from '../fleet/device-lines.ts'
 import { onFleetServer } from '../fleet/server.ts'
 import type { Session } from '../session.ts'
 
@@ -71,16 +71,22 @@ function tell(
     return
   }
   // One write for ten thousand lines.
-  const rows = shown.map(csv ? csvRow : deviceLine)
+  const width = hostWidth(shown)
+  const rows = shown.map((device) => (csv ? csvRow(device) : deviceLine(device, width)))
   if (csv) {
     if (rows.length > 0) session.emit({ type: 'answer', text: rows.join('\n') })
     return
   }
   const count = (state: ListedDevice['state']): number =>
     all.filter((device) => device.state === state).length
-  const lines = [...(rows.length > 0 ? [tableHeader] : []), ...rows]
+  const lines = [...(rows.length > 0 ? [tableHeader(width)] : []), ...rows]
   const states = (['online', 'claimed', 'unclaimed', 'revoked'] as const).map(
     (state) => `${count(state)} ${state === 'claimed' ? 'away' : state}`,
   )
-  session.emit({ type: 'answer', text: [...lines, `${all.length} devices: ${states.join(', ')}`].join('\n') })
+  session.emit({
+    type: 'answer',
+    text: [...lines, `${all.length} ${all.length === 1 ? 'device' : 'devices'}: ${states.join(', ')}`].join(
+      '\n',
+    ),
+  })
 }
