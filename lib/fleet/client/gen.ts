@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Run } from '../../engine/process.ts'
 import { errorCodes, FleetsieError } from '../../errors.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
-import { type DiskContents, readContents } from '../disk/contents.ts'
+import { type DiskContents, entriesOf, readContents } from '../disk/contents.ts'
 import { nextKeyName } from '../disk/layout.ts'
 import type { DiskPlace } from '../disk/place.ts'
 import { type BundleFile, needed, planDisk, readBack, roomFor } from '../disk/plan.ts'
@@ -236,7 +236,7 @@ async function writeDisk(
   const because = `${length} unclaimed ${length === 1 ? 'device goes' : 'devices go'} to ${place.name}`
   const writing = step('disk', because)
   // The names may be others by now: a new key is among them.
-  const now = { ...contents, entries: await place.list('') }
+  const now = { ...contents, entries: await entriesOf(place) }
   const plan = await planDisk(now, { host, fleet, knownHost, key, devices: disk.devices, bundle })
   const changes = await needed(place, plan)
   await expectRoom(place, roomFor(changes))

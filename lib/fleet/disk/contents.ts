@@ -20,7 +20,7 @@ export interface DiskContents {
 }
 
 export async function readContents(place: DiskPlace, warn: (line: string) => void): Promise<DiskContents> {
-  const entries = await place.list('')
+  const entries = await entriesOf(place)
   const text = (name: string) => place.read(name, limits.text)
   const of = whose(await text(names.fleet))
   const claimed = readClaimed((await text(names.claimed)) ?? Buffer.alloc(0))
@@ -34,6 +34,14 @@ export async function readContents(place: DiskPlace, warn: (line: string) => voi
     claimed,
     customize: entries.has(names.customize) ? undefined : await olderCustomize(place, entries),
   }
+}
+
+/** The names in `fleetsie`, with `wifi.txt` where the filesystem takes another for it: to FAT, `WIFI.TXT` is the same. */
+export async function entriesOf(place: DiskPlace): Promise<DiskContents['entries']> {
+  const entries = await place.list('')
+  if (!entries.has(names.wifi) && (await place.read(names.wifi, limits.devices)))
+    entries.set(names.wifi, 'file')
+  return entries
 }
 
 /** Only what devices would run in the same way under the new name: `setup` and what that needs. */

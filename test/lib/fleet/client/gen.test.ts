@@ -163,9 +163,12 @@ describe('gen on other media', { skip }, () => {
     tool('mcopy', ['-i', image, '::fleetsie/devices.sqlite', join(desk.folder, 'copy.sqlite')])
     assert.equal(desk.rows(join(desk.folder, 'copy.sqlite')).length, 3)
     tool('mcopy', ['-o', '-i', image, '-', '::fleetsie/claimed.txt'], '1\n')
+    tool('mdel', ['-i', image, '::fleetsie/wifi.txt'])
+    tool('mcopy', ['-i', image, '-', '::fleetsie/WIFI.TXT'], 'mine\r\n')
     const again = await desk.gen(1, './usb.img')
     assert.equal(again.disk!.lot, disk!.lot)
     assert.deepEqual(desk.server.asked[1]!.disk!.claimed, [1])
+    assert.equal(content('fleetsie/wifi.txt'), 'mine\r\n', "FAT knows no case: it is the user's")
     tool('fsck.fat', ['-n', image])
   })
 
