@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { needs, needsRoot } from '../helpers/needs.ts'
@@ -53,6 +55,39 @@ class Presence {
     })
   }
 
+  /** As a line of the older tool has it. */
+  older(): ChildProcess {
+    const [command, args] = this.enter([script])
+    const [FLEETSIE_FLEET, FLEETSIE_HOST, FLEETSIE_PORT] = session
+    return spawn(command, args, {
+      env: { PATH: process.env['PATH'], FLEETSIE_FLEET, FLEETSIE_HOST, FLEETSIE_PORT },
+    })
+  }
+
+  async shownPid(): Promise<number> {
+    for (;;) {
+      const [, pid] = /^pid (\d+)\n/.exec(this.told('.birds-1')) ?? []
+      if (pid) return Number(pid)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+
+  /** Waits until `pid` has a child that runs `program`; undefined: until `pid` has ended. */
+  async children(pid: number, program: string | undefined): Promise<number[]> {
+    for (;;) {
+      // Nobody may wait for it.
+      if (!/^State:\t[^Z]/m.test(read(`/proc/${pid}/status`))) {
+        assert.equal(program, undefined, 'it has ended')
+        return []
+      }
+      const found = read(`/proc/${pid}/task/${pid}/children`)
+        .split(' ')
+        .filter((child) => child !== '' && read(`/proc/${child}/comm`) === `${program}\n`)
+      if (found.length > 0) return found.map(Number)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+
   /** Begins, and waits until it is shown. */
   async connected(shell: readonly string[], asked?: string, ip?: string): Promise<ChildProcess> {
     const child = this.begin(shell, asked, ip)
@@ -64,7 +99,16 @@ class Presence {
   }
 }
 
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
 const whole = '.birds-1 \nbirds-1 20001\n'
+const online = /^birds-1 20001$/m
 const gone = '.birds-1.last \n'
 
 describe('fleetsie_login', {
@@ -131,6 +175,40 @@ describe('fleetsie_login', {
         old.stdin!.end()
         await once(old, 'close')
         assert.equal(presence.shown(), gone)
+      })
+
+      it('stays without a stdin for a device that asks for nothing, until sshd ends', async () => {
+        const folder = mkdtempSync(join(tmpdir(), 'fleetsie-sshd-'))
+        const sshd = join(folder, 'sshd')
+        copyFileSync('/bin/dash', sshd)
+        // What sshd runs may be a shell that runs it.
+        const line = 'sh -c "$0 $*; :"; :'
+        const parent = presence.begin([sshd, '-c', line, ...shell])
+        parent.stdin!.end()
+        try {
+          const pid = await presence.shownPid()
+          // It says so once there is nothing to read any more.
+          const [sleeper] = await presence.children(pid, 'sleep')
+          assert.match(presence.shown(), online)
+          parent.kill('SIGKILL')
+          await once(parent, 'exit')
+          process.kill(sleeper!)
+          await presence.children(pid, undefined)
+          assert.equal(presence.shown(), gone)
+        } finally {
+          parent.kill('SIGKILL')
+          rmSync(folder, { recursive: true })
+        }
+      })
+
+      it('takes from the environment what lines of the older tool say there', async () => {
+        const child = presence.older()
+        while (!online.test(presence.shown())) {
+          assert.equal(child.exitCode, null, 'it has ended')
+          await new Promise((resolve) => setTimeout(resolve, 5))
+        }
+        child.stdin!.end()
+        assert.deepEqual(await once(child, 'close'), [0, null])
       })
 
       it('says who it is for `check`, and shows nothing', async () => {
