@@ -71,7 +71,7 @@ function valuesOf(name: string, choices: readonly string[] | undefined): Values 
   const word = name.toLowerCase()
   if (word === 'target' || word === 'stage') return { from: `${word}s` }
   if (/^fleet(?!_host)/.test(word)) return { from: 'fleets' }
-  if (/^(?:dev|disk|card)/.test(word)) return { from: 'disks' }
+  if (/^(?:dev|disk|card|usb)/.test(word)) return { from: 'disks' }
   if (/^(?:a|b|csv|folder)$|file|path|image/.test(word)) {
     return { from: 'files' }
   }

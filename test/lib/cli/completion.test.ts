@@ -1,7 +1,7 @@
 /** The scripts of `completion`, asked by the shells themselves. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -9,6 +9,9 @@ import { needs } from '../../helpers/needs.ts'
 
 const bin = resolve('lib/cli/bin.ts')
 const loader = resolve('node_modules/tsx/dist/loader.mjs')
+
+/** Without loop devices, which come and go with other tests. */
+const disks = readdirSync('/sys/class/block').filter((name) => /^(?:sd|vd|nvme|mmcblk)/.test(name))
 
 /** What is typed → what must be among the words offered, and what must not. */
 const table: [title: string, line: string, offered: string[], not: string[]][] = [
@@ -22,6 +25,7 @@ const table: [title: string, line: string, offered: string[], not: string[]][] =
   ['the flags of a verb in a group', 'fleetsie store verify --re', ['--repair'], ['--json']],
   ['files where a file belongs', 'fleetsie verify pipe', ['pipeline.mts'], ['one']],
   ['fleets that were used from here', 'fleetsie rotate ', ['barn'], ['one']],
+  ['disks for the partition of gen', 'fleetsie gen barn h 9 ', disks, []],
   ['the same for fleetsie_mod', 'fleetsie_mod bu', ['build'], []],
 ]
 
