@@ -1,7 +1,7 @@
 /** The known_hosts files: read by `ssh-keygen -F`, which knows hashed names, patterns and markers; new keys appended. */
 import { createHmac, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { mkdir, open, stat } from 'node:fs/promises'
+import { lchown, mkdir, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
@@ -68,18 +68,28 @@ async function lookUp(run: Run, name: string, file: string): Promise<KnownKey[]>
   return keys
 }
 
-/** Adds a line for a host to the user's first file, hashed where ssh_config says so. */
+/**
+ * Adds a line for a host to the user's first file, hashed where ssh_config says so. What root makes in another's home, as
+ * under sudo, belongs to whose home it is.
+ */
 export async function remember(config: SshConfig, key: HostKey): Promise<void> {
   const file = config.knownHosts[0]
   if (file === undefined || file === '/dev/null') return
   const name = config.hashKnownHosts ? hashed(config.knownAs) : config.knownAs
   const line = `${name} ${key.type} ${key.base64}\n`
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  const folder = dirname(file)
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+  const { uid, gid } = await stat(made === undefined ? folder : dirname(made))
+  const byRoot = process.geteuid?.() === 0
+  for (let at = folder; byRoot && made !== undefined && at.length >= made.length; at = dirname(at)) {
+    await lchown(at, uid, gid)
+  }
   // One write at the end: whoever appends at the same time loses nothing, and nobody sees half a line.
   const { O_APPEND, O_CREAT, O_RDWR } = constants
   const handle = await open(file, O_RDWR | O_CREAT | O_APPEND, 0o600)
   try {
     const { size } = await handle.stat()
+    if (byRoot && size === 0) await handle.chown(uid, gid)
     const last = Buffer.alloc(1)
     if (size > 0) await handle.read(last, 0, 1, size - 1)
     const ended = size === 0 || last[0] === 0x0a
