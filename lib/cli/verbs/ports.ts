@@ -1,7 +1,7 @@
 /** `ports FLEET USER@HOST`: a port here for every connected device, until Ctrl-C. */
 import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
 import { followPorts, type PortChange, type ServerChange } from '../../fleet/client/follow-ports.ts'
-import { connect } from '../../hosts/ssh/connect.ts'
+import { logIn } from '../fleet/server.ts'
 import { terminalPrompts } from '../prompts.ts'
 import type { Session } from '../session.ts'
 
@@ -23,7 +23,7 @@ export async function ports(
     fleet: place.fleet,
     signal,
     connect: async () => {
-      const server = await connect(`${user}@${place.host}`, { prompts, signal, env: process.env })
+      const server = await logIn(`${user}@${place.host}`, { prompts, signal, env: process.env })
       if (!remembered) await rememberHost(process.env, place)
       remembered = true
       return server
