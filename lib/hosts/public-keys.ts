@@ -34,8 +34,11 @@ export async function offeredKeys(
 /** The only key of a .pub file, as its line. Fails with E_INPUT. */
 export async function keyInFile(file: string): Promise<string> {
   const text = await inFile(file, async () => {
-    const { size } = await stat(file)
-    if (size > maxFile) throw new FleetsieError('E_INPUT', 'this is no public key: it is too long')
+    const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+    if (!found?.isFile()) throw new FleetsieError('E_INPUT', 'there is no such file')
+    if (found.size > maxFile) throw new FleetsieError('E_INPUT', 'this is no public key: it is too long')
     return readFile(file, 'utf8')
   })
   if (text.includes('PRIVATE KEY')) {
