@@ -1,5 +1,5 @@
 /** From the word on the command line to the disk: a folder, a partition, or a file that holds a filesystem. */
-import { lstat, mkdir, readFile, rmdir, stat, statfs } from 'node:fs/promises'
+import { lstat, mkdir, open, readFile, rmdir, stat, statfs } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
@@ -39,12 +39,25 @@ export async function findDisk(name: string, options: FindOptions): Promise<Disk
   }
   if (through !== undefined) return openFolder(through, name, options)
   if (info.mounts.length > 0) await unmountCard(info, options.run)
+  await expectAccess(info)
   const { filesystem } = info.content
   if (filesystem === 'vfat') return alone(medium, (release) => fatPlace(info.path, info.name, release))
   if (filesystem === null) {
     throw new FleetsieError('E_INPUT', `${name} holds no filesystem`, { hint: remedyFor(info) })
   }
   return alone(medium, (release) => mounted(info, filesystem, options, release))
+}
+
+/** Without it a device looks as if nothing was on it. */
+async function expectAccess({ name, path }: CardInfo): Promise<void> {
+  const device = await open(path, 'r+').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EACCES' && cause.code !== 'EPERM') throw cause
+    throw new FleetsieError('E_RIGHTS', `this user may not write ${name}`, {
+      hint: 'use sudo; or let your desktop mount it, and name it again',
+      cause,
+    })
+  })
+  await device.close()
 }
 
 /** Nobody shall make a filesystem over partitions that are there. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -16,6 +17,7 @@ import { basename, join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { zipPlace } from '../../../../lib/fleet/disk/zip.ts'
 import { MiB, tool } from '../../../helpers/disks.ts'
+import { needsRoot } from '../../../helpers/needs.ts'
 import { Desk, hostnames, skip, sqlite } from './desk.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'fleetsie-gen-'))
@@ -225,6 +227,25 @@ describe('gen on other media', { skip }, () => {
     execFileSync('sfdisk', ['-q', image], { input: 'label: dos\n,4M\n,,c\n' })
     const name = './disk.img'
     await assert.rejects(desk.find(name), { code: 'E_INPUT', hint: /^it has partitions, which `losetup/ })
+  })
+
+  test("a device that is root's is refused as that, and not as empty", { skip: needsRoot }, async () => {
+    const desk = new Desk(top)
+    const image = join(desk.folder, 'usb.img')
+    writeFileSync(image, '')
+    truncateSync(image, 8 * MiB)
+    tool('mkfs.fat', [image])
+    const loop = tool('losetup', ['-f', '--show', image]).trim()
+    const { mode } = statSync(loop)
+    try {
+      chmodSync(loop, 0o600)
+      process.seteuid!(1000)
+      await assert.rejects(desk.find(basename(loop)), { code: 'E_RIGHTS', hint: /^use sudo/ })
+    } finally {
+      process.seteuid!(0)
+      chmodSync(loop, mode)
+      tool('losetup', ['-d', loop])
+    }
   })
 
   test('a link where the folder belongs is not followed', async () => {
