@@ -1,5 +1,7 @@
 /** The root helper of a fleet server, called as somebody who has taken over the user fleetsie would call it. */
 import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, readFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { missing } from '../helpers/disks.ts'
@@ -190,6 +192,34 @@ describe('fleetsie_root', { skip }, () => {
     assert.equal(await live(), 'there-11\n')
     await helper('end-session', 'there', 'there-7')
     assert.equal(await live(), 'there-11\n')
+  })
+
+  test('ends the connection of a device that lets nothing run, and all of a fleet', {
+    timeout: 30_000,
+  }, async () => {
+    const key = readFileSync(`${server.manager.key}.pub`, 'utf8')
+    const lines = `command="sh /tmp/fleetsie_login there there-2 20002",restrict ${key}`
+    const { code } = await server.run(['/usr/local/sbin/fleetsie_root', 'write-keys', 'there'], {
+      input: lines,
+    })
+    assert.equal(code, 0)
+    const logIn = async (...options: string[]): Promise<ChildProcess> => {
+      const told = ['-o', 'PermitLocalCommand=yes', '-o', 'LocalCommand=echo in']
+      const [command, args] = server.enter(['ssh', '-T', ...told, ...options, 'fleetsie_there@192.0.2.1'])
+      const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+      await once(child.stdout!, 'data')
+      return child
+    }
+    const other = await logIn()
+    await server.does('sh', '-c', 'until pgrep -f "[f]leetsie_login there there-2"; do sleep 0.05; done')
+    const silent = await logIn('-N')
+    const over = once(silent, 'close')
+    await helper('end-session', 'there', 'there-1')
+    await over
+    assert.equal(other.exitCode, null)
+    const allOver = once(other, 'close')
+    await helper('end-session', 'there')
+    await allOver
   })
 
   test('does nothing for anybody but root', async () => {

@@ -74,7 +74,7 @@ export class RegistryServer implements Server {
       this.called.push(`own-files ${fleet}`)
     },
     endSession: async (fleet, hostname) => {
-      this.called.push(`end-session ${fleet} ${hostname}`)
+      this.called.push(`end-session ${fleet} ${hostname ?? '*'}`)
     },
   }
 

@@ -8,8 +8,8 @@ export interface RootHelper {
   writeKeys(fleet: string, text: string): Promise<void>
   /** Gives the fleet's databases to that user. */
   ownFiles(fleet: string): Promise<void>
-  /** Ends the ssh session that holds a device's tunnel. */
-  endSession(fleet: string, hostname: string): Promise<void>
+  /** Ends the ssh sessions of a device, or of all of a fleet. */
+  endSession(fleet: string, hostname: string | undefined): Promise<void>
 }
 
 export interface Server {

@@ -23,7 +23,8 @@ export function rootHelper(run: Run): RootHelper {
     addFleet: (fleet) => call(['add-fleet', fleet]),
     writeKeys: (fleet, text) => call(['write-keys', fleet, String(Buffer.byteLength(text))], text),
     ownFiles: (fleet) => call(['own-files', fleet]),
-    endSession: (fleet, hostname) => call(['end-session', fleet, hostname]),
+    endSession: (fleet, hostname) =>
+      call(['end-session', fleet, ...(hostname === undefined ? [] : [hostname])]),
   }
 }
 

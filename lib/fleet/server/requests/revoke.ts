@@ -11,11 +11,7 @@ import { mainRows, plainHwid } from '../../registry/registrations.ts'
 import type { DeviceRow } from '../../registry/schema.ts'
 import type { Server } from '../../registry/server.ts'
 import { updateFleet } from '../../registry/update.ts'
-import { type PresencePlaces, presenceOf } from '../presence.ts'
 import type { RevokeReply, RevokeRequest } from '../protocol.ts'
-
-/** How many sessions are ended at the same time. */
-const atOnce = 8
 
 interface Revoked {
   devices: string[]
@@ -24,11 +20,7 @@ interface Revoked {
 }
 
 /** Fails with E_INPUT for a device, lot or fleet that is not there, and as `updateFleet` does. */
-export async function revoke(
-  server: Server,
-  request: RevokeRequest,
-  places?: PresencePlaces,
-): Promise<RevokeReply> {
+export async function revoke(server: Server, request: RevokeRequest): Promise<RevokeReply> {
   const { fleet, device, lot } = request
   const reply = await updateFleet(
     server,
@@ -40,18 +32,10 @@ export async function revoke(
     ({ result, warnings }) => ({ ...result, warnings }),
   )
   // Only now: who is thrown out before its line is gone comes back.
-  const names =
-    lot !== undefined ? [] : device === undefined ? connected(fleet, places) : [hostname(fleet, device)]
-  const rest = names.values()
-  const workers = Array.from({ length: atOnce }, async () => {
-    for (const name of rest) await server.helper.endSession(fleet, name)
-  })
-  await Promise.all(workers)
+  if (lot === undefined) {
+    await server.helper.endSession(fleet, device === undefined ? undefined : hostname(fleet, device))
+  }
   return reply
-}
-
-function connected(fleet: string, places: PresencePlaces | undefined): string[] {
-  return [...presenceOf(fleet, places)].filter(([, { online }]) => online).map(([name]) => name)
 }
 
 /** Before anything of a fleet is made that is not there. */
