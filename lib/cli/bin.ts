@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 
 /** Verbs that look at no pipeline. Those of the desk work in the folder where the user is. */
 const desk = ['init', 'mount', 'unmount', 'install', 'save', 'status']
-const fleet = ['srv', 'gen', 'ports', 'ssh', 'revoke', 'rotate']
+const fleet = ['srv', 'gen', 'devices', 'ports', 'ssh', 'revoke', 'rotate']
 const others = ['doctor', 'gc', 'keys', 'store', 'verify', 'help', '--help', '-h', '--version', '-V']
 const alone = new Set([...desk, ...fleet, ...others])
 

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+
+const bin = resolve('lib/cli/bin.ts')
+const loader = pathToFileURL(resolve('node_modules/tsx/dist/loader.mjs')).href
+
+for (const [verb, argv, message] of [
+  ['devices', ['--online'], /^error: which fleet\?/],
+  ['revoke', ['no device'], /^error: "no device" cannot be the name of a fleet/],
+] as const) {
+  test(`${verb} works beside a pipeline.ts that cannot be loaded`, () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'fleetsie-bin-'))
+    try {
+      writeFileSync(join(cwd, 'pipeline.ts'), "import 'nowhere'\n")
+      const { status, stderr } = spawnSync(process.execPath, ['--import', loader, bin, verb, ...argv], {
+        cwd,
+        encoding: 'utf8',
+      })
+      assert.equal(status, 1)
+      assert.match(stderr, message)
+    } finally {
+      rmSync(cwd, { recursive: true })
+    }
+  })
+}
