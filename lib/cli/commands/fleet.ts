@@ -1,5 +1,5 @@
 /** The verbs of the fleet: its server, its disks, its devices. */
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Session } from '../session.ts'
 import { age, positive, verb } from './verb.ts'
 
@@ -101,7 +101,10 @@ What follows <fleet-n> is for OpenSSH's ssh: options of its own, then a command.
 const day = 86_400_000
 
 function lifetime(text: string): number | 'never' {
-  return text === 'never' ? text : age(text)
+  if (text === 'never') return text
+  const ms = age(text)
+  if (ms >= 60_000 && ms <= 36_500 * day) return ms
+  throw new InvalidArgumentError('It takes 1m to 36500d, or never.')
 }
 
 const genHelp = `

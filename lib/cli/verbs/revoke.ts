@@ -2,7 +2,7 @@
 import { FleetsieError } from '../../errors.ts'
 import { callServer } from '../../fleet/client/call.ts'
 import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
-import { parseDevice } from '../../fleet/names.ts'
+import { lotPattern, parseDevice } from '../../fleet/names.ts'
 import { type RevokeReply, type RevokeRequest, revokeReply } from '../../fleet/server/protocol.ts'
 import { findDevicePlace } from '../fleet/device-name.ts'
 import { onFleetServer } from '../fleet/server.ts'
@@ -44,6 +44,11 @@ async function orderOf(
     })
   }
   if (lot !== undefined) {
+    if (!lotPattern.test(lot.toLowerCase())) {
+      throw new FleetsieError('E_USAGE', `${JSON.stringify(lot)} is no lot: 16 hexadecimal digits`, {
+        hint: `fleetsie devices ${name} --csv`,
+      })
+    }
     const place = await findPlace(process.env, name, host)
     return { place, request: { do: 'revoke', fleet: place.fleet, lot: lot.toLowerCase() } }
   }

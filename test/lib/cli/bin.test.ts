@@ -9,6 +9,20 @@ import { pathToFileURL } from 'node:url'
 const bin = resolve('lib/cli/bin.ts')
 const loader = pathToFileURL(resolve('node_modules/tsx/dist/loader.mjs')).href
 
+for (const [what, argv] of [
+  ['a disk for no time', ['gen', 'hull', 'host.invalid', '--expires', '0d']],
+  ['a disk for longer than a life', ['gen', 'hull', 'host.invalid', '--expires', '36501d']],
+  ['a lot that is none', ['revoke', 'hull@host.invalid', '--lot', 'zz']],
+] as const) {
+  test(`${what} is refused before any server is asked`, () => {
+    const { status, stderr } = spawnSync(process.execPath, ['--import', loader, bin, ...argv], {
+      encoding: 'utf8',
+    })
+    assert.equal(status, 1)
+    assert.match(stderr, /^error: .*(?:It takes 1m to 36500d, or never|"zz" is no lot)/)
+  })
+}
+
 for (const [verb, argv, message] of [
   ['devices', ['--online'], /^error: which fleet\?/],
   ['revoke', ['no device'], /^error: "no device" cannot be the name of a fleet/],
