@@ -1,6 +1,6 @@
 /** Each resource on a real machine: what it plans, that it makes it so, and that it does nothing the second time. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { FleetsieError } from '../../lib/errors.ts'
@@ -245,6 +245,20 @@ describe('a resource', { skip }, () => {
       assert.equal(await effective(), 'logingracetime 120\n')
       await converge(sshdDropIn(path, 'LoginGraceTime 77\n'))
       assert.equal(await effective(), 'logingracetime 77\n')
+    })
+
+    test('brings nothing else into use where sshd_config includes no drop-ins', async () => {
+      const main = server.file('/etc/ssh/sshd_config')
+      const before = readFileSync(main, 'utf8')
+      const other = server.file('/etc/ssh/sshd_config.d/50-cloud-init.conf')
+      writeFileSync(other, 'PasswordAuthentication yes\n')
+      writeFileSync(main, 'PasswordAuthentication no\nPidFile /run/sshd.pid\n')
+      await converge(sshdDropIn(path, 'LoginGraceTime 66\n'))
+      assert.equal(await effective(), 'logingracetime 66\n')
+      assert.equal(await sh('sshd -T | grep ^passwordauth'), 'passwordauthentication no\n')
+      writeFileSync(main, before)
+      rmSync(other)
+      await converge(sshdDropIn(path, 'LoginGraceTime 77\n'))
     })
 
     test('is changed back to what it was before, not to nothing', async () => {

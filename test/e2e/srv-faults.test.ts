@@ -65,27 +65,30 @@ describe('srv', { skip }, () => {
   })
 
   test('puts back what would lock out the administrator', async () => {
-    // Nobody has included it yet: srv would.
     const main = 'PermitRootLogin yes\nSubsystem sftp /usr/lib/openssh/sftp-server\nPidFile /run/sshd.pid\n'
-    writeFileSync(server.file('/etc/ssh/sshd_config'), main)
-    writeFileSync(server.file('/etc/ssh/sshd_config.d/10-forgotten.conf'), 'PubkeyAuthentication no\n')
+    const including = `Include /etc/ssh/sshd_config.d/*.conf\n${main}`
+    writeFileSync(server.file('/etc/ssh/sshd_config'), including)
     await server.restartSshd()
+    // Nobody has loaded it yet: srv would.
+    writeFileSync(server.file('/etc/ssh/sshd_config.d/10-forgotten.conf'), 'PubkeyAuthentication no\n')
     const ran = await srv()
     assert.equal(ran.code, 5, ran.stdout + ran.stderr)
     assert.match(ran.stderr, /with it nobody could log in any more, so it was put back/)
-    assert.equal(await server.does('cat', '/etc/ssh/sshd_config'), main)
+    assert.equal(await server.does('cat', '/etc/ssh/sshd_config'), including)
     assert.equal((await server.run(['cat', dropIn])).code, 1)
-    // Who forgot it removes it; the next run works, and keeps the administrator's own file.
-    await server.does('rm', '/etc/ssh/sshd_config.d/10-forgotten.conf')
+    // Where drop-ins are not included, it stays out of use; the administrator's own file is kept.
+    writeFileSync(server.file('/etc/ssh/sshd_config'), main)
+    await server.restartSshd()
     const again = await srv()
     assert.equal(again.code, 0, again.stdout + again.stderr)
     assert.equal(
       await server.does('cat', '/etc/ssh/sshd_config'),
-      `Include /etc/ssh/sshd_config.d/*.conf\n\n${main}`,
+      `Include /etc/ssh/sshd_config.d/50-fleetsie.conf\n\n${main}`,
     )
     const saved = await server.does('sh', '-c', 'cat "$(ls -t /etc/ssh/sshd_config.saved_* | head -n 1)"')
     assert.equal(saved, main)
     assert.match(await server.does('sshd', '-T'), /^maxstartups 1000:30:2000$/m)
+    await server.does('rm', '/etc/ssh/sshd_config.d/10-forgotten.conf')
   })
 
   test('is repaired by the next run, wherever it was killed', async () => {

@@ -105,7 +105,8 @@ if [ "$include" = yes ]; then
 	mainfile=$main.fleetsie-new
 	cp -p -- "$main" "$next/main"
 	cp -p -- "$main" "$mainfile"
-	{ printf 'Include %s/*.conf\\n\\n' "\${dropin%/*}" && cat -- "$main"; } >"$mainfile"
+	# Not its whole folder: what else lies there has not counted until now.
+	{ printf 'Include %s\\n\\n' "$dropin" && cat -- "$main"; } >"$mainfile"
 fi
 printf 'Include %s\\nInclude %s\\n' "$new" "$mainfile" >"$next/test"
 if ! said=$(sshd -t -f "$next/test" 2>&1); then

@@ -39,7 +39,7 @@ function difference(facts: Facts, path: string, content: string, sha256: string)
   const before = decoded(facts, 'content')
   const include = mainIncludes(facts, path)
     ? []
-    : ['/etc/ssh/sshd_config gets as its first line:', `+Include ${path.replace(/[^/]+$/, '')}*.conf`]
+    : ['/etc/ssh/sshd_config gets as its first line:', `+Include ${path}`]
   const lines = [...textDiff(before ?? '', content), ...include]
   if (before === undefined) return { because: 'it is missing', lines }
   if (before !== content) return { because: 'its content differs', lines }
