@@ -6,7 +6,7 @@ import { FleetsieError } from '../../../errors.ts'
 import { fleetPattern, hostname, hwidPattern } from '../../names.ts'
 import type { FleetDatabase } from '../../registry/database.ts'
 import { readFleetRows } from '../../registry/fleet-rows.ts'
-import { openFleet } from '../../registry/open.ts'
+import { openFile, openFleet } from '../../registry/open.ts'
 import { fleetFile } from '../../registry/paths.ts'
 import type { DeviceRow } from '../../registry/schema.ts'
 import type { Server } from '../../registry/server.ts'
@@ -22,6 +22,7 @@ export function list(
   const fleets = request.fleet === undefined ? fleetsIn(folder) : [expectFleet(folder, request.fleet)]
   const reply: ListReply = { fleets: [], devices: [] }
   for (const fleet of fleets) {
+    expectTakenOver(folder, fleet)
     const { db } = openFleet(folder, fleet)
     try {
       const known = db.get<{ login_key: string }>('SELECT login_key FROM fleets WHERE fleet = ?', fleet)
@@ -42,6 +43,19 @@ function expectFleet(folder: string, fleet: string): string {
   const others = fleetsIn(folder)
   throw new FleetsieError('E_INPUT', `there is no fleet ${fleet} on this server`, {
     hint: others.length > 0 ? `it has ${others.join(', ')}` : '`gen` makes one',
+  })
+}
+
+// Whoever takes over a file of the older tool has to know where to put the OTPs that it holds in clear.
+function expectTakenOver(folder: string, fleet: string): void {
+  const db = openFile(fleetFile(folder, fleet))
+  try {
+    if (db.pragma('user_version') !== 0) return
+  } finally {
+    db.close()
+  }
+  throw new FleetsieError('E_INPUT', `the fleet ${fleet} is still that of an older tool`, {
+    hint: `take it over: fleetsie gen ${fleet} HOST 0`,
   })
 }
 

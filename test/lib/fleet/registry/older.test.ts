@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { hashOtp, makeOtp } from '../../../../lib/fleet/names.ts'
 import { fleetFile, fleetFolder, mainFile, provisioningFile } from '../../../../lib/fleet/registry/paths.ts'
+import { list } from '../../../../lib/fleet/server/requests/list.ts'
 import { hwid, newKey } from '../../../helpers/claims.ts'
 import { needs } from '../../../helpers/needs.ts'
 import { disk, loginKey, lotName, RegistryServer, sqlite3 } from '../../../helpers/registry.ts'
@@ -182,6 +183,17 @@ test('an older file is taken over once', { skip: needs('sqlite3') }, async () =>
     await server.claim(8, server.otps().get(3)!, { lot: lotName(1) }),
     /^Error\nthis disk is not known/,
   )
+})
+
+test('what another fleet or `list` looks at keeps the passwords of the disks that are out there', {
+  skip: needs('sqlite3'),
+}, async () => {
+  const { otps } = makeOlder(headSchema, { provisioning: false })
+  await server.gen({ fleet: 'fish', num: 1 })
+  assert.throws(() => list(server, { do: 'list', fleet: 'birds' }), { code: 'E_INPUT', hint: /gen birds/ })
+  assert.deepEqual((await server.gen()).warnings, [])
+  assert.match(await server.claim(3, otps[2]!), /^Ok\n/)
+  assert.equal(list(server, { do: 'list', fleet: 'birds' }).devices.length, 3)
 })
 
 test('two devices with one port are told before anything is changed', {
