@@ -164,6 +164,27 @@ describe('a resource', { skip }, () => {
     }
   })
 
+  test('key gives its user no file of others that a link leads to meanwhile', async () => {
+    await sh('useradd -m robin; mkdir -m 755 /srv/nest; echo theirs >/srv/nest/authorized_keys')
+    const resource = key('robin', [publicKey])
+    await converge(resource)
+    await sh('chown root /home/robin/.ssh/authorized_keys')
+    // As soon as the folder is its own, robin replaces it.
+    const wrapper = `#!/bin/sh
+/usr/bin/chown "$@"
+rm /usr/local/sbin/chown
+mv /home/robin/.ssh /home/robin/real
+ln -s /srv/nest /home/robin/.ssh
+`
+    writeFileSync(server.file('/usr/local/sbin/chown'), wrapper, { mode: 0o755 })
+    await plan(place, [resource]).then((planned) =>
+      apply(place, [resource], planned, () => {}).catch(() => {}),
+    )
+    assert.ok(!existsSync(server.file('/usr/local/sbin/chown')))
+    assert.equal(await sh('stat -c %U /srv/nest /srv/nest/authorized_keys'), 'root\nroot\n')
+    assert.equal(await sh('stat -c %U /home/robin/real/authorized_keys'), 'robin\n')
+  })
+
   test('user without a password gets one, and a password that chpasswd would misread is refused', async () => {
     await sh('passwd -q -l wren && passwd -q -d wren')
     const wanted = (password: string): Resource =>

@@ -53,13 +53,17 @@ export function key(user: string, lines: readonly [string, ...string[]]): Resour
   }
 }
 
-// Only what belongs to another than the user: what the user cannot mend.
+// Only what belongs to another than the user: what the user cannot mend. Who owns the folder may put a link in its place:
+// it is entered first, and what was entered is what is changed.
 const mend = `set -eu
 home=$(getent passwd "$1" | cut -d: -f6)
-for path in "$home/.ssh" "$home/.ssh/authorized_keys"; do
-	[ ! -L "$path" ] || { echo "$path is a link" >&2 && exit 1; }
-	chown -h -- "$1:" "$path"
-done`
+cd -P -- "$home"
+home=$(pwd -P)
+cd -P -- .ssh
+[ "$(pwd -P)" = "$home/.ssh" ] || { echo "$home/.ssh is a link" >&2 && exit 1; }
+[ ! -L authorized_keys ] || { echo "$home/.ssh/authorized_keys is a link" >&2 && exit 1; }
+chown -- "$1:" .
+chown -h -- "$1:" authorized_keys`
 
 function base64Of(line: string): string {
   const found = /^(?:ssh|ecdsa|sk)-[\w@.-]+ ([A-Za-z0-9+/]{40,}={0,2})(?: [^\p{Cc}]*)?$/u.exec(line)
