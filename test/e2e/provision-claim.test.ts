@@ -1,175 +1,20 @@
 /** fleetsie_provision with a fleet.txt: the claim, what it writes, what it says when it stops, and that it goes on from there. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { pbkdf2Sync } from 'node:crypto'
 import { join } from 'node:path'
-import { before, describe, it } from 'node:test'
-import { DeviceRoot, type Ended, type Keys, makeKeys, otpOf } from '../helpers/device-root.ts'
-import { needs, needsRoot } from '../helpers/needs.ts'
-import { provisioned } from '../helpers/provisioned.ts'
+import { otpOf } from '../helpers/device-root.ts'
+import {
+  type Case,
+  fails,
+  log,
+  onDisk,
+  replied,
+  stopped,
+  succeeds,
+  underEveryShell,
+} from '../helpers/provision-cases.ts'
 
 const ssh = 'home/fleetsie/.ssh'
-const log = 'fleetsie_provisioning_log.txt'
-const shells = [['dash'], ['busybox', 'sh']]
-
-function stopped({ status, said }: Ended, device: DeviceRoot, why: RegExp): void {
-  assert.equal(status, 1, said)
-  assert.match(device.status['why'] ?? '', why, said)
-  assert.equal(device.status['state'], 'failed')
-  assert.match(said, /stays enabled and tries again at the next boot/)
-  assert.doesNotMatch(device.read('fake/calls') ?? '', /disable/)
-}
-
-interface Case {
-  title: string
-  prepare: (device: DeviceRoot) => void
-  environment?: Record<string, string>
-  check: (ended: Ended, device: DeviceRoot) => void | Promise<void>
-}
-
-/** `reply` is the server's answer, with KEY for the device's key. */
-const replied = (reply: string, why: RegExp): Pick<Case, 'prepare' | 'check'> => ({
-  prepare: (device) => device.write('fake/reply', reply),
-  check(ended, device) {
-    stopped(ended, device, why)
-    assert.equal(device.read('etc/hostname'), 'debian\n')
-    assert.equal(device.read('tmp/run'), undefined)
-    assert.equal(device.read('opt/fleetsie/fleet_extra'), undefined)
-  },
-})
-const onDisk =
-  (name: string, content: string | Buffer) =>
-  (device: DeviceRoot): void =>
-    device.disk(name, content)
-const succeeds =
-  (id = 1) =>
-  (ended: Ended, device: DeviceRoot): void => {
-    assert.equal(ended.status, 0, ended.said)
-    provisioned(device, id)
-  }
-const fails =
-  (why: RegExp) =>
-  (ended: Ended, device: DeviceRoot): void =>
-    stopped(ended, device, why)
-
-/** Name and password as an attacker would have them, and as the two programs have to read them. */
-const essid = 'a b$(touch /tmp/run);"\\'
-const password = ' p"$(touch /tmp/run)\\;# '
-const pairs = (...lines: string[]): string => lines.map((line) => `${line}\r\n`).join('')
-
-/** Networks are joined only without a route; what is in wifi.txt goes nowhere but to the program that joins. */
-function wifi(): Case[] {
-  const bytes = [...Buffer.from(essid)]
-  const decimal = `ssid=${bytes.map((byte) => `${byte};`).join('')}`
-  const hex = `\tssid=${Buffer.from(essid).toString('hex')}`
-  const template = ['replace_with_wifi_network_name', 'replace_with_wifi_password']
-  const untold = (ended: Ended, device: DeviceRoot): void => {
-    const calls = (device.read('fake/calls') ?? '').replaceAll(/uuid \S+/g, '')
-    assert.doesNotMatch(ended.said + device.onDisk(log) + calls, /touch|tmp.run|elsewhere|97;32;/)
-    assert.equal(device.read('tmp/run'), undefined)
-  }
-  const wireless = (device: DeviceRoot, joined: string): void => {
-    device.write('fake/no-route', '')
-    device.write('fake/network', `${joined}\n`)
-    device.write('sys/class/net/wlan0/phy80211/macaddress', 'aa:bb:cc:dd:ee:02\n')
-  }
-  return [
-    {
-      title: 'joins the network of wifi.txt that lets it in, by NetworkManager',
-      prepare(device) {
-        wireless(device, decimal)
-        device.write('fake/networkmanager', 'running\n')
-        device.write('etc/NetworkManager/NetworkManager.conf', '')
-        device.write('etc/NetworkManager/system-connections/keep', '')
-        device.disk('wifi.txt', pairs(...template, 'elsewhere', 'elsewhere-password', essid, password, 'odd'))
-      },
-      check(ended, device) {
-        succeeds()(ended, device)
-        const file = 'etc/NetworkManager/system-connections/fleetsie-usb.nmconnection'
-        assert.match(device.read(file)!, /^psk=\\sp"\$\(touch\\s\/tmp\/run\)\\\\;#\\s$/m)
-        assert.equal(device.owned(file), '100600 0:0')
-        untold(ended, device)
-      },
-    },
-    {
-      title:
-        'joins the network of wifi.txt that lets it in, by wpa_supplicant, and leaves the country as it is',
-      prepare(device) {
-        wireless(device, hex)
-        device.write('fake/active', 'systemd-networkd.service\n')
-        device.write('etc/systemd/network/keep', '')
-        device.write('etc/wpa_supplicant/wpa_supplicant.conf', 'country=CA\n')
-        device.disk('wifi.txt', pairs('elsewhere', 'elsewhere-password', essid, password))
-      },
-      check(ended, device) {
-        succeeds()(ended, device)
-        const text = device.read('etc/wpa_supplicant/wpa_supplicant-wlan0.conf')!
-        assert.match(text, /^country=CA$/m)
-        // By another road than the program's: the key of IEEE 802.11, annex J.4.
-        const key = pbkdf2Sync(password, essid, 4096, 32, 'sha1').toString('hex')
-        assert.match(text, new RegExp(`^\\tpsk=${key}$`, 'm'))
-        untold(ended, device)
-      },
-    },
-    {
-      title: 'joins by ifupdown, whose programs outlive this one, though an unplugged cable has a route',
-      prepare(device) {
-        wireless(device, hex)
-        device.write('fake/unplugged', '')
-        const joins =
-          'grep -qxf /fake/network /etc/wpa_supplicant/wpa_supplicant-wlan0.conf && rm /fake/no-route'
-        const scope = `#!/bin/sh\n[ "$*" = '--quiet --scope ifup wlan0' ] && ${joins}\n`
-        device.write('device/systemd-run', scope, 0o755)
-        device.disk('wifi.txt', pairs(essid, password))
-      },
-      check(ended, device) {
-        succeeds()(ended, device)
-        assert.match(device.read('etc/network/interfaces.d/fleetsie-wifi')!, /^iface wlan0 inet dhcp$/m)
-        untold(ended, device)
-      },
-    },
-    {
-      title: 'writes into the home that the user has at the end, not at the beginning',
-      prepare(device) {
-        device.write('fake/no-route', '')
-        device.write('home/pi/mine', '')
-        device.write('etc/passwd', `${device.read('etc/passwd')}pi:x:1000:1000::/home/pi:/bin/sh\n`)
-        const rename = "sed -i 's|^pi:\\(.*\\)/home/pi|me:\\1/home/me|' /etc/passwd; mv /home/pi /home/me"
-        device.write('fake/after-1', `${rename}; rm "$FAKE/no-route"\n`)
-      },
-      check(ended, device) {
-        assert.equal(ended.status, 0, ended.said)
-        assert.match(device.read('home/me/.ssh/config')!, /^Host fleetsie$/m)
-        assert.equal(device.read('home/pi/.ssh/config'), undefined)
-      },
-    },
-    {
-      title: 'says so when no network lets it in',
-      prepare(device) {
-        wireless(device, 'nothing')
-        device.write('fake/networkmanager', 'running\n')
-        device.write('etc/NetworkManager/system-connections/keep', '')
-        device.disk('wifi.txt', pairs('elsewhere', 'elsewhere-password', 'short', 'x'))
-      },
-      check(ended, device) {
-        stopped(ended, device, /no network of wifi.txt lets this device in/)
-        assert.match(ended.said, /network 2 of wifi.txt is left out: a password has 8 to 63 bytes/)
-        assert.equal(
-          device.read('etc/NetworkManager/system-connections/fleetsie-usb.nmconnection'),
-          undefined,
-        )
-      },
-    },
-    {
-      title: 'leaves wifi.txt alone where there is a route',
-      prepare: (device) => device.disk('wifi.txt', pairs('elsewhere', 'elsewhere-password')),
-      check(ended, device) {
-        succeeds()(ended, device)
-        assert.doesNotMatch(device.read('fake/calls')!, /nmcli/)
-      },
-    },
-  ]
-}
 
 const cases: Case[] = [
   { title: 'claims the lowest device and becomes it', prepare: () => {}, check: succeeds() },
@@ -247,7 +92,6 @@ const cases: Case[] = [
       assert.match(ended.said, /the clock has not been set by the network/)
     },
   },
-  ...wifi(),
   {
     title: 'sets passwords, monitoring and what the fleet has besides, none of it in a log',
     environment: {
@@ -508,56 +352,4 @@ const cases: Case[] = [
   },
 ]
 
-for (const shell of shells) {
-  describe(`a claim by fleetsie_provision under ${shell.join(' ')}`, {
-    skip: needsRoot || needs(shell[0]!, 'unshare', 'sqlite3', 'perl'),
-    concurrency: 3,
-  }, () => {
-    let keys: Keys
-    before(() => {
-      keys = makeKeys()
-    })
-    for (const test of cases) {
-      it(test.title, async () => {
-        const device = new DeviceRoot(keys)
-        try {
-          test.prepare(device)
-          const ended = await device.run(shell, test.environment)
-          await test.check(ended, device)
-        } finally {
-          device.destroy()
-        }
-      })
-    }
-  })
-}
-
-describe('secrets of fleetsie_provision', { skip: needsRoot || needs('dash', 'unshare', 'strace') }, () => {
-  it('are in the arguments of no program', async () => {
-    const device = new DeviceRoot(makeKeys())
-    try {
-      device.write('fake/no-route', '')
-      device.write('fake/network', 'psk=wifi-secret\n')
-      device.write('fake/networkmanager', 'running\n')
-      device.write('etc/NetworkManager/system-connections/keep', '')
-      device.write('etc/zabbix/zabbix_agent2.conf', '')
-      device.disk('wifi.txt', 'home\nwifi-secret\n')
-      device.disk('password.txt', 'own-secret\nroot-secret\n')
-      const by = ['strace', '-f', '-qq', '-e', 'trace=execve', '-s', '100000', '-o', '/tmp/programs']
-      const environment = { USER_PWD: 'user-secret', PSK: 'ab'.repeat(32), EXTRA: 'extra-secret' }
-      const ended = await device.run(['dash'], environment, by)
-      assert.equal(ended.status, 0, ended.said)
-      assert.equal(device.read('opt/fleetsie/fleet_extra'), 'extra-secret\n')
-      // But for what the fake server looks into.
-      const programs = device
-        .read('tmp/programs')!
-        .match(/execve\(.*\]/g)!
-        .filter((line) => !line.includes('/fake/server/'))
-      assert.ok(programs.length > 100, `${programs.length} programs`)
-      const told = programs.filter((line) => /-secret|abab|0001000100|PRIVATE KEY/.test(line))
-      assert.deepEqual(told, [])
-    } finally {
-      device.destroy()
-    }
-  })
-})
+underEveryShell('a claim by fleetsie_provision', cases)
