@@ -1,6 +1,7 @@
 /** The program that a disk's key runs: many at once, killed at any step, fed with anything, on a full disk. */
 import assert from 'node:assert/strict'
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { answered, ClaimProgram } from '../helpers/claim-program.ts'
 import { type ClaimFleet, hwid, newKey, ourForm } from '../helpers/claims.ts'
@@ -44,12 +45,13 @@ describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar'
     skip: needs('strace'),
   }, async () => {
     const writes = 'write,pwrite64,writev,fsync,fdatasync,ftruncate,unlink'
+    const trace = join(program.folder, 'trace')
     let killed = 0
     for (let step = 1; ; step++) {
       const id = next++
       const said = ours(id, id, newKey())
-      const inject = ['strace', '-o', '/dev/null', '-e', `inject=${writes}:signal=KILL:when=${step}`]
-      const { signal, code, stdout } = await program.answer(said, inject)
+      const inject = ['strace', '-f', '-o', trace, '-e', `inject=${writes}:signal=KILL:when=${step}`]
+      const { stdout } = await program.answer(said, inject)
       const again = await fleet.ask(said)
       assert.match(again, new RegExp(`^Ok\n\n\nbirds-${id}\n`), `step ${step}`)
       if (stdout) assert.equal(stdout, again)
@@ -58,7 +60,7 @@ describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar'
         lines.filter((line) => line?.kind === 'device' && line.hostname === `birds-${id}`).length,
         1,
       )
-      if (code === 0 && signal === null) break
+      if (!readFileSync(trace, 'utf8').includes('+++ killed by SIGKILL')) break
       killed += 1
     }
     // The commit, the line and the answer at least.
@@ -96,6 +98,13 @@ describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar'
     assert.ok(performance.now() - began < 40_000)
   })
 
+  test('tells the system log who claimed what', async () => {
+    const id = next++
+    assert.match((await program.answer(ours(id, id, newKey()))).stdout, /^Ok\n/)
+    const line = `-t fleetsie_auth -p auth.info fleet=birds lot=- hwid=${hwid(id)} ip=192.0.2.7 answer=Ok birds-${id}`
+    assert.equal(program.log().at(-1), line)
+  })
+
   test('does not wait for a device that keeps its side open', async () => {
     const id = next++
     const child = program.start()
@@ -111,7 +120,7 @@ describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar'
     const child = program.start()
     child.stdin!.end(ours(id, id, newKey()))
     const answer = answered(child)
-    // nsenter and sh become the program: it has the same number.
+    // nsenter becomes sh, which starts the program.
     while (!hasOpen(child.pid!, 'fleet.sqlite')) await new Promise((resolve) => setImmediate(resolve))
     fleet.db.commit()
     assert.match((await answer).stdout, /^Ok\n/)
@@ -131,12 +140,16 @@ describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar'
   })
 })
 
+/** Whether a process or one of those that it started has a file of this name open. */
 function hasOpen(pid: number, name: string): boolean {
   try {
-    const folder = `/proc/${pid}/fd`
-    return readdirSync(folder).some((fd) => readlinkSync(`${folder}/${fd}`).endsWith(name))
+    const process = `/proc/${pid}`
+    if (readdirSync(`${process}/fd`).some((fd) => readlinkSync(`${process}/fd/${fd}`).endsWith(name)))
+      return true
+    const children = readFileSync(`${process}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+    return children.some((child) => hasOpen(Number(child), name))
   } catch {
-    // It was closed while we looked.
+    // A file was closed, or a process ended, while we looked.
     return false
   }
 }

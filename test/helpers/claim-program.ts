@@ -1,7 +1,7 @@
 /** fleetsie_auth as a server runs it, by the closure's Node, where /home is a folder of the test's. Needs root. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { removeTree } from '../../lib/engine/store/remove.ts'
@@ -30,8 +30,10 @@ export class ClaimProgram {
       tool('tar', ['-xpf', join(from, 'closure.tar'), '-C', closure])
     })
     // Namespace and mount end with this process, however it ends.
-    const script = 'mount --bind "$0" /home && echo && exec cat'
-    const holder = spawn('unshare', ['--mount', 'sh', '-c', script, join(folder, 'home')], {
+    const logger = join(folder, 'logger')
+    writeFileSync(logger, `#!/bin/sh\necho "$* $(cat)" >>${join(folder, 'log')}\n`, { mode: 0o755 })
+    const script = `mount --bind "$0" /home && mount --bind "$1" "$(command -v logger)" && echo && exec cat`
+    const holder = spawn('unshare', ['--mount', 'sh', '-c', script, join(folder, 'home'), logger], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     await once(holder.stdout, 'data')
@@ -68,6 +70,11 @@ export class ClaimProgram {
     const child = this.start(by)
     child.stdin!.on('error', () => {}).end(said)
     return answered(child)
+  }
+
+  /** What went to the system's log: what logger was called with, and what it read. */
+  log(): string[] {
+    return readFileSync(join(this.folder, 'log'), 'utf8').trimEnd().split('\n')
   }
 
   async stop(): Promise<void> {
