@@ -8,13 +8,16 @@ export default async function* results(events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue
     // Neither a suite nor a file is a test of its own, unless it failed: one without any test passes.
     const isFile = data.file !== undefined && resolve(data.name) === data.file
-    if (type === 'test:pass' && (data.details?.type === 'suite' || isFile)) continue
+    const group = type === 'test:pass' && (data.details?.type === 'suite' || isFile)
     const skip = data.skip ?? data.todo
+    const skipped = skip !== undefined && skip !== false
     yield `${JSON.stringify({
       file: data.file ? relative(process.cwd(), data.file) : '',
       name: data.name,
-      outcome: skip !== undefined && skip !== false ? 'skip' : type === 'test:pass' ? 'pass' : 'fail',
+      outcome: group ? 'group' : skipped ? 'skip' : type === 'test:pass' ? 'pass' : 'fail',
       reason: typeof skip === 'string' ? skip : '',
+      // What is in a suite is in the suite's time.
+      ms: data.nesting === 0 && !isFile ? (data.details?.duration_ms ?? 0) : 0,
     })}\n`
   }
 }

@@ -1,9 +1,10 @@
-// npm test: makes a clone ready and runs every test, quick ones first, then test/e2e one file at a time.
+// npm test: makes a clone ready and runs every test: the quick ones, then those of test/e2e (scripts/e2e.mjs).
 //   npm test -- PATTERN           only files whose path holds PATTERN
 //   npm run test:e2e -- PATTERN   only end-to-end tests whose file name holds PATTERN
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { runEndToEnd } from './e2e.mjs'
 import { root, setUp } from './setup/setup.mjs'
 import { childEnvironment, main, run, Stop, say } from './setup/terminal.mjs'
 
@@ -17,35 +18,57 @@ function testFiles() {
     .sort()
 }
 
-/** Runs these files and returns how many tests passed, failed and were skipped, as one entry per test. */
-function runFiles(files, { concurrency, timeout }) {
+/** Arguments of node that run these files and write an entry for each test to the file `results`. */
+function testArguments(files, { concurrency, timeout, results }) {
+  return [
+    ...['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${timeout}`],
+    ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+    ...['--test-reporter=./scripts/results-reporter.mjs', `--test-reporter-destination=${results}`],
+    ...files,
+  ]
+}
+
+/** Runs the files and returns their exit codes, the entries of their tests, and the files with how long each took. */
+async function runFiles(quick, endToEnd) {
   const scratch = mkdtempSync(join(tmpdir(), 'fleetsie-test-'))
-  const results = join(scratch, 'results')
   // What takes minutes to build and several files need: test/helpers/debian-target.ts.
   const shared = join(scratch, 'shared')
-  mkdirSync(shared)
-  try {
-    const code = run(
-      process.execPath,
-      [
-        ...['--import', 'tsx', '--test', `--test-concurrency=${concurrency}`, `--test-timeout=${timeout}`],
-        ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
-        ...['--test-reporter=./scripts/results-reporter.mjs', `--test-reporter-destination=${results}`],
-        ...files,
-      ],
-      {
-        cwd: root,
-        env: childEnvironment({
-          FORCE_COLOR: process.stdout.isTTY ? '1' : '0',
-          FLEETSIE_TEST_SHARED: shared,
-        }),
-      },
-    )
-    const tests = readFileSync(results, 'utf8')
-      .split('\n')
-      .filter(Boolean)
+  const results = join(scratch, 'results')
+  for (const folder of [shared, results]) mkdirSync(folder)
+  const env = { FORCE_COLOR: process.stdout.isTTY ? '1' : '0', FLEETSIE_TEST_SHARED: shared }
+  const read = () =>
+    readdirSync(results)
+      .flatMap((name) => readFileSync(join(results, name), 'utf8').split('\n').filter(Boolean))
       .map((line) => JSON.parse(line))
-    return { code, tests }
+  try {
+    const codes = []
+    const times = []
+    if (quick.length > 0) {
+      say(`\n${quick.length} files of quick tests`)
+      const how = {
+        concurrency: availableParallelism(),
+        timeout: 5 * minutes,
+        results: join(results, 'quick'),
+      }
+      codes.push(run(process.execPath, testArguments(quick, how), { cwd: root, env: childEnvironment(env) }))
+      const tests = read()
+      for (const file of quick) {
+        const ms = tests.filter((test) => test.file === file).reduce((sum, test) => sum + test.ms, 0)
+        times.push({ file, ms })
+      }
+    }
+    if (endToEnd.length > 0) {
+      say(`\n${endToEnd.length} files of end-to-end tests`)
+      const argumentsFor = (file) => {
+        const how = { concurrency: 1, timeout: 30 * minutes, results: join(results, basename(file)) }
+        return testArguments([file], how)
+      }
+      for (const { file, code, ms } of await runEndToEnd(endToEnd, argumentsFor, { env, scratch })) {
+        codes.push(code)
+        times.push({ file, ms })
+      }
+    }
+    return { codes, times, tests: read() }
   } finally {
     // A store's objects are read-only.
     run('chmod', ['-R', 'u+w', shared])
@@ -68,18 +91,12 @@ await main(async () => {
   const endToEnd = files.filter((file) => file.startsWith('test/e2e/'))
   const quick = onlyEndToEnd ? [] : files.filter((file) => !file.startsWith('test/e2e/'))
 
-  const runs = []
-  if (quick.length > 0) {
-    say(`\n${quick.length} files of quick tests`)
-    runs.push(runFiles(quick, { concurrency: availableParallelism(), timeout: 5 * minutes }))
-  }
-  if (endToEnd.length > 0) {
-    // They boot machines, compile and measure: two at once would disturb each other.
-    say(`\n${endToEnd.length} files of end-to-end tests`)
-    runs.push(runFiles(endToEnd, { concurrency: 1, timeout: 30 * minutes }))
-  }
-  const tests = runs.flatMap((result) => result.tests)
+  const { codes, times, tests } = await runFiles(quick, endToEnd)
   const count = (outcome) => tests.filter((test) => test.outcome === outcome).length
+  say('\nwhat took longest:')
+  for (const { file, ms } of times.sort((a, b) => b.ms - a.ms).slice(0, 10)) {
+    say(`${(ms / 1000).toFixed(1).padStart(7)} s ${file}`)
+  }
   for (const test of tests.filter((one) => one.outcome === 'skip')) {
     say(`skipped: ${test.file}: ${test.name}${test.reason ? ` (${test.reason})` : ''}`)
   }
@@ -88,5 +105,5 @@ await main(async () => {
   if (count('pass') + count('fail') === 0) {
     throw new Stop(1, files.length === 0 ? `no test file matches ${patterns.join(' ')}` : 'no test ran')
   }
-  return runs.every((result) => result.code === 0) && count('fail') === 0 ? 0 : 1
+  return codes.every((code) => code === 0) && count('fail') === 0 ? 0 : 1
 })

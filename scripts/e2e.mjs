@@ -1,0 +1,76 @@
+// Runs the files of test/e2e: two at a time, the longest first, then one by one those that have to be alone.
+import { spawn, spawnSync } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { basename, join } from 'node:path'
+import { root } from './setup/setup.mjs'
+import { childEnvironment, say } from './setup/terminal.mjs'
+
+/** Files that no other runs beside, and why. */
+export const alone = {
+  'fleet-revoke': 'measures: a device that is revoked is thrown out within 5 s',
+  incremental: 'keeps all processors busy by itself',
+  srv: 'measures: srv on a server that is as it should be takes 2 s at most',
+}
+
+/** What begins before all others, in this order. `boot` builds the Debian image, for which others would wait. */
+export const first = [
+  'boot',
+  'fresh-clone',
+  'package',
+  'updatesd-interruptions',
+  'attach-killed',
+  'debian',
+  'provision',
+]
+
+/**
+ * Runs each file by node with the arguments that `argumentsFor` gives for it, and prints what it said when it has ended.
+ * `scratch` is a folder. Returns exit code and milliseconds of each.
+ * @param {readonly string[]} files @param {(file: string) => string[]} argumentsFor
+ * @param {{ env: Record<string, string>, scratch: string }} where
+ */
+export async function runEndToEnd(files, argumentsFor, { env, scratch }) {
+  const isolated = ownMounts()
+  const lanes = isolated.length > 0 ? Math.min(2, availableParallelism()) : 1
+  const single = files.filter((file) => nameOf(file) in alone)
+  const begin = first.flatMap((name) => files.filter((file) => nameOf(file) === name))
+  const queue = [...begin, ...files.filter((file) => !begin.includes(file) && !single.includes(file))]
+  const ended = []
+  const lane = async (queue) => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      say(`${clock()} ${file} begins`)
+      const started = performance.now()
+      const said = join(scratch, `${basename(file)}.txt`)
+      const code = await runNode([...isolated, process.execPath, ...argumentsFor(file)], env, said)
+      const ms = performance.now() - started
+      say(`${readFileSync(said, 'utf8')}${clock()} ${file} has ended after ${Math.round(ms / 1000)} s`)
+      ended.push({ file, code, ms })
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, () => lane(queue)))
+  await lane(single)
+  return ended
+}
+
+const nameOf = (file) => basename(file, '.test.ts')
+const clock = () => new Date().toISOString().slice(11, 19)
+
+/**
+ * What gives a program a mount table of its own; nothing where this user cannot. A namespace that one file makes would else
+ * hold copies of what another has mounted at that moment, and keep a file system in use that was unmounted.
+ */
+function ownMounts() {
+  const isolated = ['unshare', '--mount']
+  return spawnSync(isolated[0], [...isolated.slice(1), 'true']).status === 0 ? isolated : []
+}
+
+/** Its output goes to a file: a pipe would stay open for as long as anything that it left running. */
+function runNode([command, ...args], env, output) {
+  const fd = openSync(output, 'w')
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, env: childEnvironment(env), stdio: ['ignore', fd, fd] })
+    child.once('error', reject)
+    child.once('exit', (code) => resolve(code ?? 1))
+  }).finally(() => closeSync(fd))
+}
