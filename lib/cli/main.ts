@@ -1,26 +1,31 @@
 /** From arguments to an exit code: parses, runs one verb, shows what went wrong. */
 import { type Command, CommanderError } from 'commander'
-import { type FleetsieError, toFleetsieError } from '../errors.ts'
+import { errorCodes, type FleetsieError, toFleetsieError } from '../errors.ts'
 import { errorEvent } from './error-event.ts'
 import { program } from './program.ts'
 import type { Project } from './project.ts'
 import { Session } from './session.ts'
+import { usageError } from './usage-error.ts'
 
 /** Runs one command line. Sets process.exitCode; never throws. `project` is absent where no pipeline.ts is. */
 export async function main(args: readonly string[], project: Project | undefined): Promise<void> {
   // Modes of what we make must not depend on who runs us.
   process.umask(0o022)
   const session = new Session(project)
+  const commands = program(session)
   try {
-    const commands = program(session)
     if (!(await helpedWithStage(session, commands, args)))
       await commands.parseAsync([...args], { from: 'user' })
     // A verb that looks at no signal came to its end; who interrupted it may not take that for a success.
     if (session.interrupted) throw session.interrupted
   } catch (error) {
-    if (error instanceof CommanderError) {
-      // Commander has printed its message already; help and version end well.
-      process.exitCode = error.exitCode === 0 ? 0 : 1
+    if (error instanceof CommanderError && (error.exitCode === 0 || error.code === 'commander.help')) {
+      // It was help or the version, or no verb was named; commander has printed it.
+      process.exitCode = error.exitCode
+    } else if (error instanceof CommanderError) {
+      await session.show({ json: args.includes('--json') })
+      session.emit(errorEvent(usageError(commands, args, error)))
+      process.exitCode = errorCodes.E_USAGE.exit
     } else {
       const failure = session.interrupted ?? toFleetsieError(error)
       session.emit(errorEvent(failure))

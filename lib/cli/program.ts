@@ -21,8 +21,10 @@ export function program(session: Session): Command {
     .description(description)
     .version(version)
     .exitOverride()
-    .showHelpAfterError()
-  root.helpCommand(true).configureHelp({ sortSubcommands: false })
+    // usage-error.ts says it: the whole help after it would push it off the screen.
+    .configureOutput({ outputError: () => {} })
+  // With their arguments the names leave no room for what the verbs do.
+  root.helpCommand(true).configureHelp({ subcommandTerm: (command) => command.name() })
   buildCommands(root, session)
   lookCommands(root, session)
   deskCommands(root, session)

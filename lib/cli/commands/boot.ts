@@ -20,6 +20,7 @@ export function bootCommands(root: Command, session: Session): void {
 }
 
 const bootHelp = `
-<image> is a target of pipeline.ts or a file; default: the desk, else the first target. Leave by Ctrl-A X.
+<image> is a target of pipeline.ts or a file; default: the desk, else the first
+target. Leave by Ctrl-A X.
 Example, and then from another terminal \`ssh -p 2222 root@127.0.0.1\`:
   $ fleetsie boot debian --forward 2222:22`

@@ -59,6 +59,7 @@ const devicesHelp = `
   $ fleetsie devices barn --online --csv >online.csv`
 
 const updatesdHelp = `
-<device> is a name without /dev/, a path below /dev, or a file, written with a slash: ./card.img.
+<device> is a name without /dev/, a path below /dev, or a file, written with a
+slash: ./card.img.
 To write two whole cards from one image, without a question:
   $ fleetsie updatesd --whole sdc sdd --image out/debian_fleetsie.img.xz -y`

@@ -4,7 +4,8 @@ import { osTypes } from '../../images/os/recipes.ts'
 import type { Session } from '../session.ts'
 import { verb } from './verb.ts'
 
-const ostypes = `OSTYPE is one of ${osTypes.map((os) => `"${os}"`).join(', ')}; the first where none is given.`
+const ostypes = `OSTYPE is one of ${osTypes.map((os) => `"${os}"`).join(', ')};
+the first where none is given.`
 
 export function deskCommands(root: Command, session: Session): void {
   verb(
@@ -17,7 +18,8 @@ export function deskCommands(root: Command, session: Session): void {
     .addHelpText(
       'after',
       `
-<image> is a path or a URL: .img.xz, .img.gz, .img.zst, .zip or a raw .img of a whole disk.
+<image> is a path or a URL: .img.xz, .img.gz, .img.zst, .zip or a raw .img of a
+whole disk.
 To take one from the web:
   $ fleetsie init https://example.org/OSNAME.img.xz --sha256 SUM`,
     )
@@ -33,7 +35,7 @@ To take one from the web:
   )
     .addHelpText(
       'after',
-      '\n[image] is another OSNAME.img of this folder, which `.image` leads to from then on.',
+      '\n[image] is another OSNAME.img of this folder, which `.image` leads to from then\non.',
     )
     .action(async (image: string | undefined, options) =>
       (await import('../verbs/mount.ts')).mount(session, image, options),

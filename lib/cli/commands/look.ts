@@ -48,8 +48,9 @@ export function lookCommands(root: Command, session: Session): void {
     .addHelpText(
       'after',
       `
-A and B are image files (.img, .img.xz, .img.gz, .img.zst, .zip), disks, folders of a desk, or what builds left in the
-store: TARGET, the result before that (TARGET~1), or what one of its stages made (TARGET/decompress: the stock image).
+A and B are image files (.img, .img.xz, .img.gz, .img.zst, .zip), disks, folders
+of a desk, or what builds left in the store: TARGET, the result before that
+(TARGET~1), or what one of its stages made (TARGET/decompress: the stock image).
 A file that is called like a target is ./NAME.`,
     )
     .action(async (a: string, b: string, options) =>

@@ -40,7 +40,10 @@ export function machineCommands(root: Command, session: Session): void {
 
 const completionHelp = `
 Examples:
-  $ fleetsie completion bash >~/.local/share/bash-completion/completions/fleetsie
-  $ fleetsie completion zsh >~/.zfunc/_fleetsie        # with fpath+=~/.zfunc before compinit in ~/.zshrc
   $ fleetsie completion fish >~/.config/fish/completions/fleetsie.fish
-For the current shell alone: source <(fleetsie completion bash)`
+  $ fleetsie completion zsh >~/.zfunc/_fleetsie
+with fpath+=~/.zfunc before compinit in ~/.zshrc; and for bash, which looks
+for a file of each name:
+  $ cd ~/.local/share/bash-completion/completions
+  $ fleetsie completion bash >fleetsie
+  $ for name in mod gen srv; do ln -sf fleetsie fleetsie_$name; done`

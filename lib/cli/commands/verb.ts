@@ -2,13 +2,22 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { parseAge, parseSize } from '../format.ts'
 
+const examples = new WeakMap<Command, string>()
+
 /** A verb with its usage, a line about it, and an example for its help. */
 export function verb(root: Command, usage: string, summary: string, example: string): Command {
-  return root
+  const command = root
     .command(usage)
     .description(summary)
     .addHelpText('after', `\nExample:\n  $ fleetsie ${example}`)
     .option('--json', 'print one JSON event a line')
+  examples.set(command, `fleetsie ${example}`)
+  return command
+}
+
+/** How a verb is called; undefined for a group of verbs. */
+export function exampleOf(command: Command): string | undefined {
+  return examples.get(command)
 }
 
 export function positive(text: string): number {
