@@ -18,7 +18,7 @@ export function fleetCommands(root: Command, session: Session): void {
       (await import('../verbs/srv.ts')).srv(session, servers, options),
     )
 
-  verb(
+  const gen = verb(
     root,
     'gen <fleet_name> <fleet_host> [num] [usb_partition]',
     'allocate devices for a fleet on its server, and write the USB disk that provisions them',
@@ -30,13 +30,15 @@ export function fleetCommands(root: Command, session: Session): void {
         .default(90 * day, '90d'),
     )
     .option('--server-keys', 'let devices that speak the two-line form claim: the server makes their keys')
-    .option('--zip [file]', "the disk's files as a zip; default: FLEET_files_for_usb_disk.zip")
+    .option('--zip [file]', "the disk's files as a zip; default: FLEET_files_for_usb_disk.zip here")
     .option('--unmount', 'unmount the partition first; else what is mounted is written where it is mounted')
     .option('--yes-really', 'take a disk that is not removable as well')
     .addHelpText('after', genHelp)
     .action(async (fleet: string, host: string, num?: string, disk?: string, options = {}) =>
       (await import('../verbs/gen.ts')).gen(session, [fleet, host, num, disk], options),
     )
+  const parse = gen.parseOptions.bind(gen)
+  gen.parseOptions = (words) => parse(zipApart(words))
 
   // Before those of ssh itself are told apart from ours by where they stand.
   root.enablePositionalOptions()
@@ -90,12 +92,21 @@ export function fleetCommands(root: Command, session: Session): void {
     )
 }
 
+/** Of itself commander gives `--zip` whatever word comes next, the name of the fleet as well. */
+function zipApart(words: string[]): string[] {
+  const end = words.includes('--') ? words.indexOf('--') : words.length
+  return words.map((word, at) =>
+    word === '--zip' && at < end && !words[at + 1]?.endsWith('.zip') ? '--zip=' : word,
+  )
+}
+
 const hostHelp = "the fleet's server; default: the one that was last used"
 
 const sshHelp = `
 What follows <fleet-n> is for OpenSSH's ssh: options of its own, then a command.
   $ fleetsie ssh barn-7 -- -L 8080:localhost:80 -N
-  $ fleetsie ssh --config barn >~/.ssh/barn.conf    # with \`Include barn.conf\` first in ~/.ssh/config
+For scp, rsync, ansible, with \`Include barn.conf\` first in ~/.ssh/config:
+  $ fleetsie ssh --config barn >~/.ssh/barn.conf
   $ scp notes.txt barn-7:`
 
 const day = 86_400_000
@@ -108,11 +119,15 @@ function lifetime(text: string): number | 'never' {
 }
 
 const genHelp = `
-You log in as fleetsie@<fleet_host>; without <num> and <usb_partition> only that is tried. <num> devices are added to those
-that are there. <usb_partition> is a name without /dev/; what begins with / is a folder that is there:
-  $ fleetsie_gen hull fleet.example.org 0 /media/me/STICK`
+You log in as fleetsie@<fleet_host>; without <num> and <usb_partition> only that
+is tried. <num> devices are added to those that are there. <usb_partition> is a
+name without /dev/; what begins with / is a folder that is there:
+  $ fleetsie gen hull fleet.example.org 0 /media/me/STICK
+A word after --zip is its file when it ends in .zip; any other: --zip=FILE.
+  $ fleetsie gen hull fleet.example.org 20 --zip hull.zip`
 
 const srvHelp = `
-USER is root or may use sudo. The password of the user fleetsie is asked for when that user has to be made.
+USER is root or may use sudo. The password of the user fleetsie is asked for
+when that user has to be made.
 To see what would be done to two servers, as JSON:
   $ fleetsie srv --plan --json root@one admin@two:2222`

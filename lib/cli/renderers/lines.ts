@@ -112,7 +112,7 @@ function firstLine(message: string): string {
 }
 
 function remark(stage: string | undefined, message: string): string {
-  return `${(stage ?? '').padEnd(12)} ${message}`
+  return `${(stage ?? '').padEnd(12)} ${message.replaceAll('\n', `\n${' '.repeat(13)}`)}`
 }
 
 function out(text: string): Line {

@@ -21,8 +21,8 @@ export interface GenOptions {
   /** Milliseconds, or never. */
   expires: number | 'never'
   serverKeys?: boolean
-  /** A file, or true: the documented name in this folder. */
-  zip?: string | true
+  /** A file, or nothing: the documented name in this folder. */
+  zip?: string
   unmount?: boolean
   yesReally?: boolean
 }
@@ -34,6 +34,11 @@ export async function gen(
 ): Promise<void> {
   await session.show({ json: options.json })
   checkFleet(fleet!)
+  if (server!.includes('@')) {
+    throw new FleetsieError('E_USAGE', `${JSON.stringify(server)} names a user: gen logs in as fleetsie`, {
+      hint: `only the host: ${server!.slice(server!.lastIndexOf('@') + 1)}`,
+    })
+  }
   parseFleetHost(server!)
   const { num, disk } = numAndDisk(third, fourth)
   await temporaryRun(session.signal, async (run) => {
@@ -99,8 +104,7 @@ async function make({ session, options, order, run, connect }: Job, disk: string
   const { unmount, yesReally, zip, expires, json } = options
   const cwd = process.cwd()
   const { env } = process
-  const zipFile =
-    zip === undefined ? undefined : resolve(cwd, zip === true ? `${order.fleet}_files_for_usb_disk.zip` : zip)
+  const zipFile = zip === undefined ? undefined : resolve(cwd, zip || `${order.fleet}_files_for_usb_disk.zip`)
   const bundle = await ownBundle()
   let place: DiskPlace | undefined
   if (disk !== undefined) place = await findDisk(disk, { cwd, allowed: { unmount, yesReally }, run, env })
@@ -114,7 +118,7 @@ async function make({ session, options, order, run, connect }: Job, disk: string
       const copy = await zipPlace(zipFile, callerOf(env), true)
       await copy.apply(await copyOf(place), session.signal)
     }
-    tell(session, order.fleet, outcome, { place, zipFile, until })
+    tell(session, order, outcome, { place, zipFile, until })
   } finally {
     await place?.close()
   }
@@ -139,7 +143,7 @@ function telling(session: Session, fleet: string): Pick<GenTools, 'note' | 'warn
 
 function tell(
   session: Session,
-  fleet: string,
+  { fleet, server }: Job['order'],
   { reply, disk }: GenOutcome,
   made: { place: DiskPlace | undefined; zipFile: string | undefined; until: number | null },
 ): void {
@@ -155,9 +159,12 @@ function tell(
     ...(disk && place
       ? [
           `${place.name} has ${disk.devices} of them: lot ${disk.lot}, which can be claimed ${day}`,
-          `next: put the networks' names and passwords into ${join('fleetsie', 'wifi.txt')} there, then plug it into each device`,
+          `next: put your networks' names and passwords into ${join('fleetsie', 'wifi.txt')} there,`,
+          '      then plug it into each device',
         ]
-      : []),
+      : reply.unclaimed > 0
+        ? [`next: a disk or a zip for them: fleetsie gen ${fleet} ${server} sda1`]
+        : []),
   ]
   session.emit({
     type: 'answer',
@@ -171,13 +178,13 @@ function tell(
     },
   })
   if (!disk || !place) return
-  const revoke = `\`fleetsie revoke ${fleet} --lot ${disk.lot}\` ends that`
+  const revoke = `this ends that: fleetsie revoke ${fleet} --lot ${disk.lot}`
   if (!place.hasPermissions) {
-    const message = `${place.name} keeps nobody from reading it: whoever holds it can claim its devices ${day}; ${revoke}`
+    const message = `whoever holds ${place.name} can read it, and claim its devices ${day};\n${revoke}`
     session.emit({ type: 'warning', message })
   }
   if (zipFile !== undefined) {
-    const message = `${zipFile} holds what the disk holds: whoever has it can claim the devices ${day}; ${revoke}`
+    const message = `whoever has ${zipFile} can claim its devices ${day};\n${revoke}`
     session.emit({ type: 'warning', message })
   }
 }
