@@ -84,6 +84,11 @@ export class ClaimFleet {
     return output.text
   }
 
+  /** What the server's log says of it. */
+  audit(said: string, lot?: string): Promise<string> {
+    return serveClaim(Readable.from([Buffer.from(said)]), new Collected(), this.caller(lot), this.places)
+  }
+
   /** Who is in authorized_keys, each line checked. */
   keyLines(): string[] {
     return existsSync(this.places.authorizedKeys)

@@ -2,6 +2,7 @@
  * One claim from its first byte to its last: reads the request, decides, lets the key in, answers. Whatever dies
  * in between, the device asks again, and what is missing is made up for.
  */
+import { dirname } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { FleetsieError } from '../../errors.ts'
 import { ensureDeviceLine } from '../authorized-keys.ts'
@@ -10,6 +11,7 @@ import { registryVersion } from '../registry/schema.ts'
 import { answerText, later } from './answer.ts'
 import { auditLine } from './audit-line.ts'
 import { type Caller, decideClaim, type Outcome, stillHas } from './claim.ts'
+import { countGuess, forgetOld } from './guesses.ts'
 import { readRequest } from './read-request.ts'
 
 export interface ClaimPlaces {
@@ -54,7 +56,18 @@ export async function serveClaim(
   // is lost of the rest the next `gen` makes up for.
   quietly(() => db?.close())
   if (outcome.claimed?.fresh) quietly(() => forgetOtp(places.provisioning, outcome.claimed!.idInFleet))
-  return auditLine(outcome, caller, request.hwid)
+  const wrong = remember(outcome, caller, dirname(places.fleet))
+  return auditLine(outcome, caller, request.hwid, wrong)
+}
+
+/** How many passwords of this disk were wrong, if this was one. */
+function remember({ answer, claimed }: Outcome, { lot, now }: Caller, folder: string): number | undefined {
+  let wrong: number | undefined
+  quietly(() => {
+    if (lot !== undefined && answer.kind === 'Bad') wrong = countGuess(folder, lot, now)
+    if (lot !== undefined && claimed?.fresh) forgetOld(folder, lot, now)
+  })
+  return wrong
 }
 
 function refused(message: string): Outcome {
