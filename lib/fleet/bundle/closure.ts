@@ -8,11 +8,11 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { BuildContext } from '../../engine/stage.ts'
-import { FleetsieError } from '../../errors.ts'
 import { compareEntries, type LayerAttributes, type LayerInput, writeLayer } from '../../formats/layer.ts'
 import { type Architecture, type Closure, closureListing, closureTar } from './listing.ts'
-import { type Place, packageFiles } from './package-files.ts'
+import { lacking, type Place, packageFiles } from './package-files.ts'
 import { programText, serverPrograms, serverUnits } from './programs.ts'
+import { takeSqlite } from './sqlite.ts'
 
 type Context = Pick<BuildContext<unknown>, 'out' | 'tmp' | 'signal' | 'declare'>
 
@@ -61,14 +61,10 @@ async function collect({ tmp, signal }: Context, parts: Parts): Promise<ClosureF
     files.push({ ...place, from, ...(await store(from, content, signal)) })
   }
   await packageFiles(parts.node, (name) => nodePlaces.get(name), take, signal)
-  const binary = `prebuilds/linux-${parts.architecture}.node`
-  await packageFiles(parts.sqlite, (name) => sqlitePlace(name, binary), take, signal)
-  for (const end of ['bin/node', 'lib/index.js', binary]) {
-    if (files.some(({ path }) => path.endsWith(end))) continue
-    throw new FleetsieError('E_DAMAGED', `the packages for ${parts.architecture} lack ${end}`)
-  }
+  if (!files.some(({ path }) => path === 'bin/node')) throw lacking('bin/node', parts.node)
   const text = async (path: string, mode: Place['mode'], bytes: Promise<Uint8Array>): Promise<void> =>
     take({ path, mode }, once(await bytes))
+  await takeSqlite(parts.sqlite, parts.architecture, join(tmp, 'better-sqlite3'), take, signal)
   const [start, ...others] = serverUnits
   for (const name of serverPrograms) {
     await text(`${name}.mjs`, 0o444, programText(name))
@@ -82,11 +78,6 @@ const nodePlaces = new Map<string, Place>([
   ['bin/node', { path: 'bin/node', mode: 0o555 }],
   ['LICENSE', { path: 'bin/LICENSE', mode: 0o444 }],
 ])
-
-function sqlitePlace(name: string, binary: string): Place | undefined {
-  const wanted = ['package.json', 'LICENSE', binary].includes(name) || /^lib\/.*\.js$/.test(name)
-  return wanted ? { path: `node_modules/better-sqlite3/${name}`, mode: 0o444 } : undefined
-}
 
 function attributes(path: string, mode: number): LayerAttributes {
   return { path, mode, uid: 0, gid: 0, mtime: { seconds: 0, nanoseconds: 0 }, xattrs: new Map() }

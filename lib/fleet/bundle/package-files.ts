@@ -11,17 +11,20 @@ export interface Place {
   mode: 0o444 | 0o555
 }
 
+/** Reads all of the content. */
+export type Take = (place: Place, content: AsyncIterable<Uint8Array>) => Promise<void>
+
 /** Node's program has 120 MB. */
 const sizeLimit = 512 * 1024 * 1024
 
 /**
- * Gives those files to `take` for which `place` tells where they go; whoever takes reads all of the content.
+ * Gives those files to `take` for which `place` tells where they go.
  * Fails with E_DAMAGED for a damaged package.
  */
 export async function packageFiles(
   tgz: string,
   place: (name: string) => Place | undefined,
-  take: (place: Place, content: AsyncIterable<Buffer>) => Promise<void>,
+  take: Take,
   signal: AbortSignal,
 ): Promise<void> {
   const each = async (bytes: AsyncIterable<Buffer>): Promise<void> => {
@@ -38,4 +41,9 @@ export async function packageFiles(
     if (!(cause as NodeJS.ErrnoException).code?.startsWith('Z_')) throw cause
     throw new FleetsieError('E_DAMAGED', 'this is no whole .tgz', { file: tgz, cause })
   })
+}
+
+/** The error for a package that is whole, but not the one that it should be. */
+export function lacking(name: string, tgz: string): FleetsieError {
+  return new FleetsieError('E_DAMAGED', `the package lacks ${name}`, { file: tgz })
 }

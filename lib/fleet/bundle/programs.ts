@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { codeRoot } from '../../engine/code-digest.ts'
+import { oneFile } from './one-file.ts'
 
 /** Each has its source in lib/fleet/server/. */
 export const serverPrograms = ['fleetsie_auth', 'fleetsie_gen_srv'] as const
@@ -23,25 +24,12 @@ export const compiledFolder = 'server'
  */
 export async function programText(name: ServerProgram): Promise<Uint8Array> {
   if (import.meta.url.endsWith('.js')) return readFile(join(codeRoot, compiledFolder, `${name}.mjs`))
-  const { build } = await import('esbuild')
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(sourceOf(name))],
-    absWorkingDir: codeRoot,
-    bundle: true,
-    write: false,
-    logLevel: 'silent',
-    platform: 'node',
+  // better-sqlite3 lies beside it in the closure, with its binary.
+  return oneFile(fileURLToPath(sourceOf(name)), {
+    root: codeRoot,
     format: 'esm',
-    target: 'node24',
-    charset: 'utf8',
-    // Beside it in the closure, with its binary.
     external: ['better-sqlite3'],
-    // node_modules may be a link: the text names files by their paths, which are the same everywhere.
-    preserveSymlinks: true,
-    // Whatever the checkout's tsconfig.json says: a test copies the sources without it.
-    tsconfigRaw: {},
   })
-  return outputFiles[0]!.contents
 }
 
 function sourceOf(name: ServerProgram): URL {

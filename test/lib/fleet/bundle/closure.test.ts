@@ -43,8 +43,8 @@ const node = {
 }
 const sqlite = {
   'package.json': '{}',
-  'lib/index.js': 'exports',
-  'lib/methods/table.js': 'more',
+  'lib/index.js': 'module.exports = [require("./methods/table"), require("../prebuilds/linux-x64.node")]',
+  'lib/methods/table.js': 'module.exports = "more"',
   'src/addon.cpp': 'left out',
   'prebuilds/linux-x64.node': 'x64',
   'prebuilds/linux-arm64.node': 'arm64',
@@ -72,10 +72,9 @@ test('a closure holds the programs, one binary and what they need, in the same b
     'fleetsie_gen_srv.mjs',
     'fleetsie_login',
     'fleetsie_root',
+    'node_modules/better-sqlite3/build/Release/better_sqlite3.node',
     'node_modules/better-sqlite3/lib/index.js',
-    'node_modules/better-sqlite3/lib/methods/table.js',
     'node_modules/better-sqlite3/package.json',
-    'node_modules/better-sqlite3/prebuilds/linux-arm64.node',
   ])
   const second = await close(npmPackage(node), npmPackage(sqlite))
   assert.ok(first.tar.equals(second.tar))
@@ -83,11 +82,16 @@ test('a closure holds the programs, one binary and what they need, in the same b
 
 const { 'prebuilds/linux-arm64.node': _, ...withoutBinary } = sqlite
 const refused: [title: string, make: () => [string, string], message: RegExp][] = [
-  ['no Node in it', () => [npmPackage({ LICENSE: '' }), npmPackage(sqlite)], /lack bin\/node/],
+  ['no Node in it', () => [npmPackage({ LICENSE: '' }), npmPackage(sqlite)], /lacks bin\/node/],
   [
     'no binary for the architecture',
     () => [npmPackage(node), npmPackage(withoutBinary)],
-    /arm64 lack prebuilds\/linux-arm64\.node/,
+    /lacks prebuilds\/linux-arm64\.node/,
+  ],
+  [
+    'JavaScript that does not fit together',
+    () => [npmPackage(node), npmPackage({ ...sqlite, 'lib/index.js': 'require("./gone")' })],
+    /does not fit together/,
   ],
   [
     'a link where a file has to be',
