@@ -1,10 +1,8 @@
 /** FLEET-N, as the verbs for one device take it. */
 import { FleetsieError } from '../../errors.ts'
-import { callServer } from '../../fleet/client/call.ts'
 import { type FleetPlace, findPlace } from '../../fleet/client/fleet-folder.ts'
 import { parseDevice } from '../../fleet/names.ts'
-import { type ListedDevice, type ListRequest, listReply } from '../../fleet/server/protocol.ts'
-import type { Host } from '../../hosts/ssh/types.ts'
+import type { ListedDevice } from '../../fleet/server/protocol.ts'
 import { since } from './device-lines.ts'
 
 /** `FLEET-N` or `FLEET-N@HOST`: which number on which server. Fails with E_USAGE. */
@@ -21,22 +19,6 @@ export async function findDevicePlace(
   }
   const place = await findPlace(process.env, `${device.fleet}${at < 0 ? '' : name.slice(at)}`, host)
   return { place, idInFleet: device.idInFleet }
-}
-
-/** What the server knows of one device, and the fleet's login key. Fails with E_INPUT where it has no such device. */
-export async function askForDevice(
-  host: Host,
-  { fleet }: FleetPlace,
-  idInFleet: number,
-  signal: AbortSignal,
-): Promise<{ device: ListedDevice; loginKey: string | null }> {
-  const request: ListRequest = { do: 'list', fleet, device: idInFleet }
-  const reply = await callServer(host, request, listReply, { signal })
-  const [device] = reply.devices
-  if (device) return { device, loginKey: reply.fleets[0]?.login_key ?? null }
-  throw new FleetsieError('E_INPUT', `there is no device ${fleet}-${idInFleet}`, {
-    hint: `fleetsie devices ${fleet}`,
-  })
 }
 
 /** A device that holds its tunnel, with its port. Fails with E_INPUT and says since when it does not. */

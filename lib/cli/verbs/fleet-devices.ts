@@ -1,7 +1,7 @@
 /** `devices FLEET`: the devices of a fleet, as its server knows them. */
-import { callServer } from '../../fleet/client/call.ts'
-import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
-import { type ListedDevice, type ListRequest, listReply } from '../../fleet/server/protocol.ts'
+import { findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
+import { listDevices } from '../../fleet/client/list.ts'
+import type { ListedDevice } from '../../fleet/server/protocol.ts'
 import { csvHeader, csvRow, deviceLine, hostWidth, tableHeader } from '../fleet/device-lines.ts'
 import { onFleetServer } from '../fleet/server.ts'
 import type { Session } from '../session.ts'
@@ -25,16 +25,10 @@ export async function fleetDevices(
   const places = await Promise.all(fleets.map((fleet) => findPlace(process.env, fleet, options.host)))
   if (options.csv && !options.json) session.emit({ type: 'answer', text: csvHeader })
   for (const place of places) {
-    const { devices } = await onFleetServer(session, place, (host) =>
-      callServer(host, listOf(place), listReply, { signal: session.signal }),
-    )
+    const { devices } = await onFleetServer(session, place, (host) => listDevices(host, place.fleet, session))
     await rememberHost(process.env, place)
     tell(session, devices.filter(wanted(options)), devices, options)
   }
-}
-
-function listOf({ fleet }: FleetPlace): ListRequest {
-  return { do: 'list', fleet }
 }
 
 /** States add up; a pattern narrows. */

@@ -18,16 +18,11 @@ export async function ports(
   const user = at > 0 ? destination!.slice(0, at) : 'fleetsie'
   const { signal } = session
   const prompts = terminalPrompts(signal)
-  let remembered = false
   await followPorts({
     fleet: place.fleet,
     signal,
-    connect: async () => {
-      const server = await logIn(`${user}@${place.host}`, { prompts, signal, env: process.env })
-      if (!remembered) await rememberHost(process.env, place)
-      remembered = true
-      return server
-    },
+    connect: () => logIn(`${user}@${place.host}`, { prompts, signal, env: process.env }),
+    found: () => rememberHost(process.env, place),
     tell: (change) => tell(session, place, change),
   })
 }
@@ -35,7 +30,7 @@ export async function ports(
 function tell(session: Session, { fleet, host }: FleetPlace, change: PortChange | ServerChange): void {
   switch (change.what) {
     case 'none': {
-      const message = `no device of a fleet ${fleet} is connected to ${host}; waiting for the first`
+      const message = `no device of ${fleet} is connected; waiting for the first`
       session.emit({ type: 'note', message })
       return
     }

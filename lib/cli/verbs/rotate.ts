@@ -6,16 +6,11 @@ import { type FleetsieError, toFleetsieError } from '../../errors.ts'
 import { callServer } from '../../fleet/client/call.ts'
 import { withDeviceSteps } from '../../fleet/client/device-steps.ts'
 import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
+import { listDevices } from '../../fleet/client/list.ts'
 import { type OperatorLogin, operatorLogin } from '../../fleet/client/operator-login.ts'
 import { rotate as rotateKey } from '../../fleet/client/rotate.ts'
 import { parseDevice } from '../../fleet/names.ts'
-import {
-  type ListedDevice,
-  type ListRequest,
-  listReply,
-  type RotateRequest,
-  rotateReply,
-} from '../../fleet/server/protocol.ts'
+import { type ListedDevice, type RotateRequest, rotateReply } from '../../fleet/server/protocol.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
 import { expectOnline, findDevicePlace } from '../fleet/device-name.ts'
 import { onFleetServer } from '../fleet/server.ts'
@@ -43,17 +38,17 @@ export async function rotate(session: Session, name: string, options: RotateOpti
   const { signal } = session
   await onFleetServer(session, place, (host) =>
     temporaryRun(signal, async (run, folder) => {
-      const asked = { do: 'list', fleet: place.fleet, ...(one ? { device: one.idInFleet } : {}) } as const
-      const reply = await callServer(host, asked satisfies ListRequest, listReply, { signal })
+      const asked = { signal, ...(one && { device: one.idInFleet }) }
+      const { devices: all, loginKey } = await listDevices(host, place.fleet, asked)
       await rememberHost(process.env, place)
-      const devices = one ? reply.devices.map(expectOnline) : reply.devices.filter(isOnline)
-      const known = await operatorLogin(run, process.env, place, reply.fleets[0]?.login_key ?? null)
+      const devices = one ? all.map(expectOnline) : all.filter(isOnline)
+      const known = await operatorLogin(run, process.env, place, loginKey)
       // The key of a device that nobody has seen before is taken for this once, and not kept.
       const knownHosts = join(folder, 'known_hosts')
       await copyFile(known.knownHosts, knownHosts).catch(() => {})
       const job = { session, host, place, login: { ...known, knownHosts }, run }
       const failures = await inTurns(job, devices, options.jobs)
-      if (!one) tellRest(session, reply.devices, devices.length - failures.length)
+      if (!one) tellRest(session, all, devices.length - failures.length)
       if (failures[0]) throw failures[0]
     }),
   )
@@ -110,5 +105,6 @@ function tellRest(session: Session, all: readonly ListedDevice[], done: number):
   const away = all.filter(({ state }) => state === 'claimed').map(({ hostname }) => hostname)
   const names = `${away.slice(0, 5).join(', ')}${away.length > 5 ? `, and ${away.length - 5} more` : ''}`
   const rest = away.length === 0 ? '' : `; not connected, and with their old keys: ${names}`
-  session.emit({ type: 'answer', text: `${done} devices have new keys${rest}`, data: { done, away } })
+  const have = done === 1 ? '1 device has a new key' : `${done} devices have new keys`
+  session.emit({ type: 'answer', text: have + rest, data: { done, away } })
 }

@@ -1,12 +1,11 @@
 /** `ssh FLEET-N`: OpenSSH's ssh on a device, through its tunnel, with a certificate of hours. */
 import { spawn } from 'node:child_process'
 import { FleetsieError } from '../../errors.ts'
-import { callServer } from '../../fleet/client/call.ts'
 import { type Reached, sshArguments, sshConfig } from '../../fleet/client/device-ssh.ts'
 import { findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
+import { listDevices } from '../../fleet/client/list.ts'
 import { operatorLogin } from '../../fleet/client/operator-login.ts'
-import { type ListRequest, listReply } from '../../fleet/server/protocol.ts'
-import { askForDevice, expectOnline, findDevicePlace } from '../fleet/device-name.ts'
+import { expectOnline, findDevicePlace } from '../fleet/device-name.ts'
 import { onFleetServer } from '../fleet/server.ts'
 import type { Session } from '../session.ts'
 import { temporaryRun } from '../temporary-run.ts'
@@ -29,11 +28,11 @@ export async function ssh(
   const rest = words[0] === '--' ? words.slice(1) : words
   const { place, idInFleet } = await findDevicePlace(name, options.host)
   const { signal } = session
-  const { device, loginKey } = await onFleetServer(session, place, (host) =>
-    askForDevice(host, place, idInFleet, signal),
+  const { devices, loginKey } = await onFleetServer(session, place, (host) =>
+    listDevices(host, place.fleet, { signal, device: idInFleet }),
   )
   await rememberHost(process.env, place)
-  const reached = reachedBy(expectOnline(device))
+  const reached = reachedBy(expectOnline(devices[0]!))
   const login = await temporaryRun(signal, (run) => operatorLogin(run, process.env, place, loginKey))
   process.exitCode = await onTerminal('ssh', [...sshArguments(place, login, reached), ...rest])
 }
@@ -47,14 +46,12 @@ async function config(
 ): Promise<void> {
   if (words.length > 0) throw new FleetsieError('E_USAGE', '--config takes a fleet, and no command')
   const place = await findPlace(process.env, name, options.host)
-  const request: ListRequest = { do: 'list', fleet: place.fleet }
-  const reply = await onFleetServer(session, place, (host) =>
-    callServer(host, request, listReply, { signal: session.signal }),
+  const { devices: all, loginKey } = await onFleetServer(session, place, (host) =>
+    listDevices(host, place.fleet, session),
   )
   await rememberHost(process.env, place)
-  const loginKey = reply.fleets[0]?.login_key ?? null
   const login = await temporaryRun(session.signal, (run) => operatorLogin(run, process.env, place, loginKey))
-  const devices = reply.devices.flatMap(({ hostname, tunnel_port: port, state, user }): Reached[] =>
+  const devices = all.flatMap(({ hostname, tunnel_port: port, state, user }): Reached[] =>
     port !== null && (state === 'online' || state === 'claimed')
       ? [{ hostname, port, user: user ?? undefined }]
       : [],

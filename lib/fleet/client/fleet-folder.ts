@@ -47,8 +47,9 @@ export async function findPlace(env: Environment, name: string, host?: string): 
   if (said !== undefined) return check({ fleet, host: said })
   const known = await lastHost(env, checkFleet(fleet))
   if (known !== undefined) return check({ fleet, host: known })
-  throw new FleetsieError('E_USAGE', `on which server is the fleet ${fleet}? No host is known for it here`, {
-    hint: `${fleet}@HOST, or --host HOST; it is remembered`,
+  const others = (await knownFleets(env)).slice(0, 5).map((place) => `${place.fleet}@${place.host}`)
+  throw new FleetsieError('E_USAGE', `no server is known here for a fleet ${fleet}`, {
+    hint: `${fleet}@HOST, which is remembered${others.length > 0 ? `; known are ${others.join(', ')}` : ''}`,
   })
 }
 

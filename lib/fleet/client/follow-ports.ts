@@ -16,6 +16,8 @@ export interface Following {
   connect: () => Promise<Host>
   fleet: string
   tell: (change: PortChange | ServerChange) => void
+  /** Called once, when the server has said that it has the fleet. */
+  found?: () => Promise<void>
   signal: AbortSignal
   /** Milliseconds between looks. */
   every?: number
@@ -30,12 +32,14 @@ interface Entry extends Connected {
 }
 
 /** Follows who comes and goes. Ends only by the signal, or by a failure of the first look. */
-export async function followPorts({ connect, fleet, tell, signal, every = 2000 }: Following): Promise<void> {
+export async function followPorts(following: Following): Promise<void> {
+  const { connect, fleet, tell, signal, every = 2000 } = following
   const entries = new Map<string, Entry>()
   let host = await connect()
   const open = (port: number) => host.forward(port)
   try {
     const first = await connectedDevices(host, fleet, signal)
+    await following.found?.()
     if (first.length === 0) tell({ what: 'none' })
     await take(entries, first, open, tell)
     while (!signal.aborted) {

@@ -108,10 +108,11 @@ describe('the place of a fleet', () => {
   after(() => rm(env.XDG_CONFIG_HOME, { recursive: true, force: true }))
 
   test('is asked for until it was used once, and is the last one used then', async () => {
-    await assert.rejects(findPlace(env, 'barn'), { code: 'E_USAGE', hint: /barn@HOST/ })
+    await assert.rejects(findPlace(env, 'barn'), { code: 'E_USAGE', hint: /^barn@HOST/ })
     await rememberHost(env, { fleet: 'barn', host: 'old.example' })
     await rememberHost(env, { fleet: 'barn', host: 'new.example:2222' })
     assert.deepEqual(await findPlace(env, 'barn'), { fleet: 'barn', host: 'new.example:2222' })
+    await assert.rejects(findPlace(env, 'bran'), { hint: /; known are barn@new\.example:2222$/ })
     assert.deepEqual(await findPlace(env, 'barn', 'a.example'), { fleet: 'barn', host: 'a.example' })
     assert.deepEqual(await findPlace(env, 'barn@[2001:db8::1]:22'), {
       fleet: 'barn',

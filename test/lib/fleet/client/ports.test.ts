@@ -18,6 +18,8 @@ describe('ports', () => {
   let told: (PortChange | ServerChange)[]
   let waiting: (() => void)[]
   let connections: number
+  let code: number
+  let found: number
   beforeEach(async () => {
     listing = `barn-1 ${one}\n`
     broken = undefined
@@ -25,6 +27,8 @@ describe('ports', () => {
     told = []
     waiting = []
     connections = 0
+    code = 0
+    found = 0
     echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
     echo.listen(0, '127.0.0.1')
     await once(echo, 'listening')
@@ -40,7 +44,7 @@ describe('ports', () => {
     script: async (_text, [fleet]) => {
       assert.equal(fleet, 'barn')
       if (broken) throw broken
-      return { code: 0, stdout: Buffer.from(listing), stderr: '' }
+      return { code, stdout: Buffer.from(listing), stderr: '' }
     },
     forward: async () => {
       const socket = new Socket({ allowHalfOpen: true })
@@ -59,6 +63,9 @@ describe('ports', () => {
       connect: async () => {
         connections++
         return host()
+      },
+      found: async () => {
+        found++
       },
       tell: (change) => {
         told.push(change)
@@ -120,6 +127,7 @@ describe('ports', () => {
     await until(() => kinds().includes('lost'))
     broken = undefined
     await until(() => kinds().includes('back'))
+    assert.equal(found, 1)
     assert.ok(connections >= 2)
     controller.abort()
     await following
@@ -130,6 +138,13 @@ describe('ports', () => {
     await until(() => told.length === 1)
     broken = new FleetsieError('E_VERIFY', 'the host key has changed')
     await assert.rejects(following, { code: 'E_VERIFY' })
+  })
+
+  test('are none for a fleet that the server does not have, which is not remembered', async () => {
+    listing = 'bats\ncows\n../x\n'
+    code = 3
+    await assert.rejects(follow(), { code: 'E_INPUT', message: /no fleet barn/, hint: 'it has bats, cows' })
+    assert.equal(found, 0)
   })
 
   test('are not made of what no device could have said', async () => {
