@@ -13,9 +13,16 @@ stdin=$RUNTIME_DIRECTORY/stdin
 rm -f "$stdin"
 mkfifo -m 600 "$stdin" || exit
 
+# ssh would end where it cannot have this port: something else here, such as a zabbix proxy, has it and keeps it.
+set -- -L 10051:localhost:10051
+if grep -qs '^ *[0-9]*: [0-9A-F]*:2743 [0-9A-F]*:0000 0A ' /proc/self/net/tcp /proc/self/net/tcp6; then
+	echo 'port 10051 is in use here, so that it does not lead to the server' >&2
+	set --
+fi
+
 ssh -T -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o IdentityAgent=none -o ControlPath=none \
 	-o ConnectTimeout=20 -o ServerAliveInterval=15 -o ServerAliveCountMax=3 -o ExitOnForwardFailure=yes \
-	-o UpdateHostKeys=no -R "localhost:$port:localhost:22" -L 10051:localhost:10051 \
+	-o UpdateHostKeys=no -R "localhost:$port:localhost:22" "$@" \
 	fleetsie "user $(id -un)" 0<>"$stdin"
 status=$?
 

@@ -11,7 +11,7 @@ const units = join(import.meta.dirname, '../../units')
 const script = join(units, 'ssh_tunnel.sh')
 
 for (const shell of [['dash'], ['busybox', 'sh']]) {
-  describe(`ssh_tunnel.sh under ${shell.join(' ')}`, { skip: needs(shell[0]!) }, () => {
+  describe(`ssh_tunnel.sh under ${shell.join(' ')}`, { skip: needs(shell[0]!, 'unshare') }, () => {
     let home = ''
     beforeEach(() => {
       home = mkdtempSync(join(tmpdir(), 'fleetsie-test-tunnel-'))
@@ -20,13 +20,18 @@ for (const shell of [['dash'], ['busybox', 'sh']]) {
     })
     afterEach(() => rmSync(home, { recursive: true }))
 
-    /** With `ssh` for the program of that name, and no waiting. */
-    const start = (ssh: string) => {
+    /** With `ssh` for the program of that name, no waiting, and a network in which `taken` is listened at. */
+    const start = (ssh: string, taken?: string) => {
       writeFileSync(join(home, 'ssh'), `#!/bin/sh\n${ssh}\n`)
       chmodSync(join(home, 'ssh'), 0o755)
       const load = `sleep() { echo "slept $1" >>'${home}/slept'; }\n. '${script}'`
       const env = { PATH: `${home}:${process.env['PATH']}`, HOME: home, RUNTIME_DIRECTORY: join(home, 'run') }
-      return spawn(shell[0]!, [...shell.slice(1), '-c', load], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+      const listening = `require('net').createServer().listen(10051, '${taken}', () => {
+        process.exit(require('child_process').spawnSync(process.argv[1], process.argv.slice(2), { stdio: 'inherit' }).status)
+      })`
+      const run = [...(taken ? [process.execPath, '-e', listening] : []), ...shell, '-c', load]
+      const args = ['--user', '--map-current-user', '--net', '--', ...run]
+      return spawn('unshare', args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     }
 
     it('ends with 100 where no port was given to this device', async () => {
@@ -56,6 +61,23 @@ for (const shell of [['dash'], ['busybox', 'sh']]) {
       }
       assert.match(readFileSync(join(home, 'slept'), 'utf8'), /^slept \d\n$/)
     })
+
+    for (const taken of ['0.0.0.0', '::']) {
+      it(`comes up without the port of zabbix where something has it at ${taken}`, async () => {
+        symlinkSync('20007', join(home, '.ssh/fleetsie_tunnel_port'))
+        const child = start(`printf '%s\\n' "$@" >'${home}/args'`, taken)
+        let said = ''
+        child.stderr.setEncoding('utf8').on('data', (text: string) => {
+          said += text
+        })
+        const [code] = await once(child, 'close')
+        assert.equal(code, 0, said)
+        const args = readFileSync(join(home, 'args'), 'utf8').split('\n')
+        assert.deepEqual(args.slice(-5, -2), ['-R', 'localhost:20007:localhost:22', 'fleetsie'])
+        assert.ok(!args.includes('-L'))
+        assert.equal(said, 'port 10051 is in use here, so that it does not lead to the server\n')
+      })
+    }
 
     it('gives ssh a stdin that does not end', async () => {
       symlinkSync('20007', join(home, '.ssh/fleetsie_tunnel_port'))
