@@ -15,9 +15,9 @@ import { copyBlocks } from './compress/copy-blocks.ts'
 import { type MadeBlocks, makeBlocks } from './compress/make-blocks.ts'
 import { openStock } from './compress/stock.ts'
 import { encoderIdentity } from './encode-pieces.ts'
-import { readerOf } from './feed.ts'
 import { HashedFile } from './hashed-file.ts'
 import type { XzContainer } from './image.ts'
+import { readerOf } from './reads.ts'
 
 export interface CompressOptions {
   /** The raw image. */

@@ -7,10 +7,10 @@ import { decode } from './containers/decode.ts'
 import { damagedContainer } from './containers/decoding.ts'
 import { containerKind, magicLength } from './containers/kind.ts'
 import { roomFor } from './containers/room.ts'
-import { readerOf } from './feed.ts'
 import { fetchedFile } from './fetched-file.ts'
 import { chunkSize, diskName, type ImageManifest, writeManifest } from './image.ts'
 import { ImageWriter } from './image-writer.ts'
+import { readerOf } from './reads.ts'
 
 const sector = 512
 

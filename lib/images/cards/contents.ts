@@ -1,10 +1,9 @@
 /** What is on a card now: its partitions, or the filesystem that it is. */
-import { type FileHandle, open } from 'node:fs/promises'
-import type { ReadAt } from '../../formats/random-access.ts'
+import { open } from 'node:fs/promises'
 import type { CardPartition } from '../devices/types.ts'
-import { windowOf } from '../disk-file.ts'
 import { identifyFilesystem } from '../filesystems.ts'
 import { readPartitions } from '../partitions.ts'
+import { readerOf, windowOf } from '../reads.ts'
 import type { Filesystem } from '../superblocks/filesystem.ts'
 
 export interface Contents {
@@ -31,19 +30,5 @@ export async function contentsOf(path: string, size: number): Promise<Contents> 
     return { partitions, content }
   } finally {
     await file.close()
-  }
-}
-
-function readerOf(file: FileHandle): ReadAt {
-  return async (offset, length) => {
-    if (!Number.isSafeInteger(offset) || offset < 0) return Buffer.alloc(0)
-    const buffer = Buffer.alloc(length)
-    let filled = 0
-    while (filled < length) {
-      const { bytesRead } = await file.read(buffer, filled, length - filled, offset + filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
-    return buffer.subarray(0, filled)
   }
 }

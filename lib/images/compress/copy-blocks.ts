@@ -2,8 +2,8 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { CheckId } from '../../formats/xz/check.ts'
 import type { IndexRecord } from '../../formats/xz/index-field.ts'
-import { readerOf } from '../feed.ts'
 import type { HashedFile } from '../hashed-file.ts'
+import { readerOf } from '../reads.ts'
 import { sizedBlock } from '../sized-block.ts'
 
 /** A block without sizes in its header gets them. @throws E_DAMAGED when a header is not what the index says */

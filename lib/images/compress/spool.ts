@@ -1,7 +1,7 @@
 /** Blocks that wait for their turn in the file: in memory as long as they are few, else on the disk. */
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readerOf } from '../feed.ts'
+import { readerOf } from '../reads.ts'
 
 const maxInMemory = 32 * 1024 * 1024
 

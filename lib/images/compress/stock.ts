@@ -2,7 +2,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { StockIndex, Touched } from '../../formats/xz/cut.ts'
 import { lzma2Dictionary } from '../../formats/xz/lzma2-filter.ts'
-import { readerOf } from '../feed.ts'
+import { readerOf } from '../reads.ts'
 import { type SizedBlock, sizedBlock } from '../sized-block.ts'
 
 export interface Stock {

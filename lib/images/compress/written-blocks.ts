@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import type { CheckId } from '../../formats/xz/check.ts'
 import { readFileIndex } from '../../formats/xz/file-index.ts'
-import { readerOf } from '../feed.ts'
+import { readerOf } from '../reads.ts'
 import { sizedBlock } from '../sized-block.ts'
 
 /**

@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { createGunzip } from 'node:zlib'
-import { readerOf } from '../feed.ts'
+import { readerOf } from '../reads.ts'
 import { type Decoding, damagedContainer, pour } from './decoding.ts'
 
 const bufferSize = 256 * 1024

@@ -3,8 +3,8 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { readFileIndex } from '../../formats/xz/file-index.ts'
 import { placedBlocks } from '../containers/xz.ts'
 import type { PlacedBlock } from '../containers/xz-run.ts'
-import { readerOf } from '../feed.ts'
 import { chunkSize } from '../image.ts'
+import { readerOf } from '../reads.ts'
 
 const step = 1024 * 1024
 

@@ -11,7 +11,7 @@ import type { ReadAt } from '../../formats/random-access.ts'
 import type { ByteRange } from '../byte-ranges.ts'
 import { takeAll } from '../containers/decoding.ts'
 import { decodeBlocks, findDamage, type PlacedBlock } from '../containers/xz-run.ts'
-import { readerOf } from '../feed.ts'
+import { readerOf } from '../reads.ts'
 import type { Reader, Source } from './source.ts'
 import { type Batch, batchesOf } from './xz-batches.ts'
 

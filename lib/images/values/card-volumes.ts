@@ -1,7 +1,8 @@
 /** The partitions that a card has now, whoever wrote it. */
-import { windowOf, withDisk } from '../disk-file.ts'
+import { withDisk } from '../disk-file.ts'
 import { identifyFilesystem } from '../filesystems.ts'
 import { readPartitionTable } from '../partitions.ts'
+import { windowOf } from '../reads.ts'
 import type { CardVolume } from './types.ts'
 
 /**
