@@ -94,8 +94,8 @@ exit "$code"
 `
 
 /**
- * In the folder of the run. For each partition seven arguments: kind (ext, fat), number, mount point, mode and owner
- * of the top folder, offset and size on the disk; then '--' and the arguments of `inside`. Environment: `inside` as CUSTOMIZE_INSIDE,
+ * In the folder of the run. For each partition six arguments: kind (ext, fat), number, mount point, mode and owner
+ * of the top folder, offset on the disk; then '--' and the arguments of `inside`. Environment: `inside` as CUSTOMIZE_INSIDE,
  * CUSTOMIZE_NETWORK (yes, no), CUSTOMIZE_EMULATOR (a registration, or nothing) and CUSTOMIZE_ARCHITECTURE.
  */
 export const stageScript = `
@@ -117,17 +117,13 @@ overlay() {
 
 numbers=
 while [ "$1" != -- ]; do
-  kind=$1 number=$2 at=$3 mode=$4 owner=$5 offset=$6 size=$7
-  shift 7
+  kind=$1 number=$2 at=$3 mode=$4 owner=$5 offset=$6
+  shift 6
   numbers="$numbers $number"
   if [ "$kind" = ext ]; then
     step lower
-    mountpoint -q "$number/lower" || {
-      # fuse2fs knows no offset.
-      dd if=disk of="$number/image" bs=1M skip="$offset" count="$size" iflag=skip_bytes,count_bytes \\
-        conv=sparse status=none
-      fuse2fs -o ro,allow_other,nodev "$number/image" "$number/lower" >&2
-    }
+    mountpoint -q "$number/lower" ||
+      fuse2fs -o "ro,norecovery,allow_other,nodev,offset=$offset" disk "$number/lower" >&2
     step overlay
     # The folder may lie on an overlay itself, or where no user attributes can be kept.
     overlay "$number" "$mode" "$owner" "root/$at" || {

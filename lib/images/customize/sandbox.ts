@@ -126,13 +126,5 @@ function attach({ disk, parts }: Sandbox): string[] {
 
 function stageArguments({ kind, partition, at, top }: SandboxPart): string[] {
   const mode = top.mode.toString(8).padStart(4, '0')
-  return [
-    kind,
-    `${partition.number}`,
-    at,
-    mode,
-    `${top.uid}:${top.gid}`,
-    `${partition.offset}`,
-    `${partition.size}`,
-  ]
+  return [kind, `${partition.number}`, at, mode, `${top.uid}:${top.gid}`, `${partition.offset}`]
 }
