@@ -1,11 +1,7 @@
-/** What `--sync` brings to a running device, judged by the device's own tree behind a real sshd. */
+/** What `--sync` brings to a running device: files with all that they have, what layers take away, and only what differs. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import {
-  chmodSync,
   existsSync,
-  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -13,79 +9,19 @@ import {
   readlinkSync,
   rmSync,
   statSync,
-  symlinkSync,
-  utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, afterEach, before, describe, it } from 'node:test'
-import type { BuildEvent } from '../../lib/engine/events.ts'
-import type { FleetsieError } from '../../lib/errors.ts'
-import type { Pushed } from '../../lib/images/sync/push-partition.ts'
-import { createSync, type Sync } from '../../lib/images/sync/sync.ts'
-import { Device, type LayerSet } from '../helpers/device.ts'
-import { MiB, missing, tool } from '../helpers/disks.ts'
+import { describe, it } from 'node:test'
+import { MiB, tool } from '../helpers/disks.ts'
 import { attributes, directory, file, type Member, symlink } from '../helpers/layers.ts'
-import { needsRoot } from '../helpers/needs.ts'
-import { scratchCheckout } from '../helpers/scratch.ts'
-import { Watching } from '../helpers/watching.ts'
+import { skip, syncedDevice } from '../helpers/synced-device.ts'
 
 const whiteout = (path: string): Member => ({ entry: { type: 'whiteout', path } })
 const opaque = (path: string): Member => ({ entry: { type: 'opaque', path } })
-const never = new AbortController().signal
 const capability = Buffer.from('0100000200200000000000000000000000000000', 'hex')
-
-function stock(root: string): void {
-  const write = (name: string, text: string, mode = 0o644): void => {
-    mkdirSync(join(root, name, '..'), { recursive: true })
-    writeFileSync(join(root, name), text)
-    chmodSync(join(root, name), mode)
-  }
-  write('etc/hostname', 'stock\n')
-  write('etc/list.d/a', 'a\n')
-  write('etc/list.d/b', 'b\n')
-  write('srv/real/kept', 'kept\n')
-  symlinkSync('/srv/real', join(root, 'srv/link'))
-  write('srv/tree/one', 'one\n', 0o600)
-  write('srv/tree/deep/two', 'two\n')
-  linkSync(join(root, 'srv/tree/one'), join(root, 'srv/tree/same'))
-  symlinkSync('../one', join(root, 'srv/tree/deep/back'))
-  utimesSync(join(root, 'srv/tree/one'), 1_600_000_000, 1_600_000_000)
-}
-
-const skip =
-  needsRoot || missing('ssh', 'sshd', 'ssh-keygen', 'unshare', 'chroot', 'busybox', 'sudo', 'setfattr')
-
 describe('watch --sync', { skip }, () => {
-  let device: Device
-  const open_: Sync[] = []
-  const warnings: string[] = []
-  const sync = (destination = 'root'): Sync => {
-    const made = createSync({ destination, warn: (line) => warnings.push(line) })
-    open_.push(made)
-    return made
-  }
-  const push = async (to: Sync, ...sets: LayerSet[]): Promise<Pushed> =>
-    to.push(await device.request(...sets), never)
-  const at = (path: string): string => join(device.root, path)
-  const text = (path: string): string => readFileSync(at(path), 'utf8')
-
-  /** The programs that hold connections. */
-  const connections = (): string[] =>
-    tool('ps', ['-eo', 'args'])
-      .split('\n')
-      .filter((line) => line.includes(device.folder) && line.includes('ControlMaster=yes'))
-
-  before(async () => {
-    device = await Device.make(stock)
-  })
-  afterEach(async () => {
-    for (const one of open_.splice(0)) await one.close()
-    warnings.length = 0
-    assert.deepEqual(device.leftovers(), [])
-  })
-  after(() => device?.remove())
+  const { sync, push, at, text, warnings, device } = syncedDevice()
 
   for (const user of ['root', 'box', 'sudoer']) {
     it(`puts content, owner, mode, time and links in place as ${user}`, async () => {
@@ -292,200 +228,21 @@ describe('watch --sync', { skip }, () => {
   it('brings files of the FAT partition to where it is mounted, without owners and modes', async () => {
     const to = sync()
     await push(to, { 1: [file('Config.txt', 'mine\n', { mode: 0o755 }), file('overlays/new.dtbo', 'n')] })
-    assert.equal(readFileSync(join(device.boot, 'overlays/new.dtbo'), 'utf8'), 'n')
+    assert.equal(readFileSync(join(device().boot, 'overlays/new.dtbo'), 'utf8'), 'n')
     const result = await push(to, { 2: [] })
-    assert.equal(existsSync(join(device.boot, 'overlays')), false)
+    assert.equal(existsSync(join(device().boot, 'overlays')), false)
     // Here the folder that stands for the partition tells names apart by case.
-    assert.equal(readFileSync(join(device.boot, 'Config.txt'), 'utf8'), 'stock\n')
+    assert.equal(readFileSync(join(device().boot, 'Config.txt'), 'utf8'), 'stock\n')
     assert.equal(result.files, 1)
-    rmSync(join(device.boot, 'Config.txt'))
+    rmSync(join(device().boot, 'Config.txt'))
   })
 
   it('leaves out what another mount of the device hides, and says so once', async () => {
     const to = sync()
     const layer = { 2: [file('boot/firmware/hidden', 'x'), file('usr/hidden', 'x'), file('srv/seen', 'x')] }
     assert.equal((await push(to, layer)).files, 1)
-    assert.equal(existsSync(join(device.boot, 'hidden')), false)
+    assert.equal(existsSync(join(device().boot, 'hidden')), false)
     assert.equal(warnings.length, 2)
     assert.match(warnings.join('\n'), /part_2 has for \/boot\/firmware is left out/)
-  })
-
-  it('never shows half a file to who reads meanwhile, and leaves an open one as it was', async () => {
-    const to = sync()
-    const contents = ['a', 'b'].map((letter) => letter.repeat(3 * MiB))
-    await push(to, { 2: [file('srv/whole', contents[0])] })
-    const before = await open(at('srv/whole'))
-    let pushing = true
-    const reading = (async () => {
-      const seen = new Set<string>()
-      while (pushing) {
-        const read = text('srv/whole')
-        assert.ok(contents.includes(read), `half a file of ${read.length} bytes`)
-        seen.add(read[0]!)
-        await new Promise((resolve) => setImmediate(resolve))
-      }
-      return seen
-    })()
-    for (const turn of [1, 0, 1, 0, 1]) await push(to, { 2: [file('srv/whole', contents[turn])] })
-    pushing = false
-    assert.deepEqual((await reading).size, 2)
-    assert.equal((await before.readFile('utf8')).slice(0, 2), 'aa')
-    await before.close()
-  })
-
-  it('changes nothing when a push is ended half-way, and the next brings all of it', async () => {
-    const to = sync()
-    await push(to, { 2: [file('srv/cancel/a', 'old')] })
-    const large = { 2: [file('srv/cancel/a', 'new'), file('srv/cancel/large', Buffer.alloc(96 * MiB, 'x'))] }
-    const request = await device.request(large)
-    const controller = new AbortController()
-    const pushed = to.push(request, controller.signal)
-    pushed.catch(() => {})
-    while (device.leftovers().length === 0) await new Promise((resolve) => setImmediate(resolve))
-    controller.abort()
-    await assert.rejects(pushed, { code: 'E_INTERRUPTED' })
-    assert.equal(text('srv/cancel/a'), 'old')
-    const result = await push(to, large)
-    assert.equal(result.files, 2)
-    assert.equal(text('srv/cancel/a'), 'new')
-    assert.equal(statSync(at('srv/cancel/large')).size, 96 * MiB)
-    while (device.leftovers().length > 0) await new Promise((resolve) => setImmediate(resolve))
-  })
-
-  it('says that a device is away, and sends all again when it is back', async () => {
-    const to = sync()
-    const layer = { 2: [file('srv/again/a', 'a'), file('srv/again/b', 'b')] }
-    await push(to, layer)
-    await device.stop()
-    await assert.rejects(push(to, layer, { 2: [file('srv/again/c', 'c')] }), { code: 'E_STAGE' })
-    await assert.rejects(push(to, layer), { code: 'E_STAGE', message: /cannot be reached/ })
-    rmSync(at('srv/again'), { recursive: true })
-    await device.start()
-    assert.equal((await push(to, layer)).files, 2)
-    assert.equal(text('srv/again/b'), 'b')
-  })
-
-  it('sends all again over a new connection, since the device may be another', async () => {
-    const to = sync()
-    const layer = { 2: [file('srv/new/a', 'a'), file('srv/new/b', 'b')] }
-    await push(to, layer)
-    await device.stop()
-    while (connections().length > 0) await new Promise((resolve) => setImmediate(resolve))
-    rmSync(at('srv/new'), { recursive: true })
-    await device.start()
-    assert.equal((await push(to, layer)).files, 2)
-    assert.equal(text('srv/new/a'), 'a')
-  })
-
-  it('sends all again after a push that the device refused half-way', async () => {
-    const to = sync()
-    await push(to, { 2: [file('srv/a-first', 'a')] })
-    tool('chattr', ['+i', at('srv/real')])
-    const layer = { 2: [file('srv/a-first', 'b'), file('srv/real/refused', 'r')] }
-    try {
-      await assert.rejects(push(to, layer), (error: FleetsieError) => {
-        assert.equal(error.code, 'E_STAGE')
-        assert.match(error.message, /partition 2 .*\n.*refused.*Operation not permitted/s)
-        return true
-      })
-    } finally {
-      tool('chattr', ['-i', at('srv/real')])
-    }
-    assert.equal(text('srv/a-first'), 'b')
-    await push(to, { 2: [file('srv/a-first', 'a')] })
-    assert.equal(text('srv/a-first'), 'a')
-  })
-
-  const refusals = [
-    { who: 'stranger', why: 'a host key that is not the known one', code: 'E_VERIFY', says: /has changed/ },
-    {
-      who: 'unknown',
-      why: 'a host that ssh does not know yet',
-      code: 'E_VERIFY',
-      says: /verification failed/,
-    },
-    { who: 'nobody', why: 'a user who is not let in', code: 'E_RIGHTS', says: /Permission denied/ },
-    { who: 'plain', why: 'a user who cannot become root', code: 'E_RIGHTS', says: /plain is not root there/ },
-  ]
-  for (const { who, why, code, says } of refusals) {
-    it(`refuses ${why}, with the remedy`, async () => {
-      await assert.rejects(push(sync(who), { 2: [file('srv/refused', '')] }), (error: FleetsieError) => {
-        assert.equal(error.code, code)
-        assert.match(error.message, says)
-        assert.ok(error.hint)
-        return true
-      })
-      assert.equal(existsSync(at('srv/refused')), false)
-    })
-  }
-
-  it('ends its connection when it is closed', async () => {
-    const to = sync()
-    await push(to, { 2: [file('srv/closed', '')] })
-    assert.equal(connections().length, 1)
-    await to.close()
-    assert.deepEqual(connections(), [])
-  })
-
-  it('keeps the agent from the device, though the user forwards it elsewhere', async () => {
-    const socket = join(device.root, '..', 'agent')
-    const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: ['ignore', 'pipe', 'ignore'] })
-    try {
-      await once(agent.stdout, 'data')
-      process.env['SSH_AUTH_SOCK'] = socket
-      await push(sync(), { 2: [file('srv/agent', '')] })
-      assert.deepEqual(
-        readdirSync(at('tmp')).filter((name) => name.startsWith('ssh-')),
-        [],
-      )
-    } finally {
-      delete process.env['SSH_AUTH_SOCK']
-      agent.kill()
-    }
-  })
-
-  it('is over before --then runs', async () => {
-    const scratch = await scratchCheckout()
-    await scratch.write('overlays/part_2/srv/then', 'x'.repeat(8 * MiB))
-    const args = ['sample', '--until', 'overlay', '--sync', 'root', '--then', `stat -c %s ${at('srv/then')}`]
-    const watching = new Watching(scratch, args)
-    try {
-      const told = await watching.until(({ type }) => type === 'output')
-      assert.match(JSON.stringify(told.at(-1)), new RegExp(`"${8 * MiB}"`))
-    } finally {
-      await watching.interrupt()
-      await scratch.remove()
-    }
-  })
-
-  it('is what watch does after each edit, before the image is there', async () => {
-    const scratch = await scratchCheckout()
-    await scratch.write('overlays/part_2/srv/watched', 'first')
-    const watching = new Watching(scratch, ['sample', '--until', 'save', '--sync', 'root'])
-    const synced = (event: BuildEvent): boolean => event.type === 'note' && event.stage === 'sync'
-    try {
-      const first = await watching.until(synced)
-      assert.ok(!first.some((event) => event.type === 'stage' && event.stage === 'save'))
-      assert.equal(text('srv/watched'), 'first')
-      await watching.ready()
-      await scratch.write('overlays/part_2/srv/watched', 'second')
-      const [line] = (await watching.until(synced)).slice(-1)
-      assert.match(JSON.stringify(line), /1 file, 6 bytes in /)
-      assert.equal(text('srv/watched'), 'second')
-      await watching.ready()
-
-      await device.stop()
-      await scratch.write('overlays/part_2/srv/watched', 'third')
-      const lost = await watching.until((event) => event.type === 'warning' && event.stage === 'sync')
-      assert.match(JSON.stringify(lost.at(-1)), /root: .*(cannot be reached|connection was lost)/)
-      assert.equal((await watching.ready()).ready.result, 'built')
-      await device.start()
-      await scratch.write('overlays/part_2/srv/watched', 'fourth')
-      await watching.until(synced)
-      assert.equal(text('srv/watched'), 'fourth')
-    } finally {
-      await watching.interrupt()
-      await scratch.remove()
-    }
   })
 })
