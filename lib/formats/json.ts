@@ -1,4 +1,4 @@
-/** JSON for files that people read: keys sorted, two blanks a level, so that equal values are equal bytes. */
+/** JSON: read where a schema judges it, and written for people with sorted keys, so that equal values are equal bytes. */
 import { FleetsieError } from '../errors.ts'
 
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
@@ -10,9 +10,18 @@ export interface JsonObject {
 /** Deeper than any document that we write or read. */
 const maxDepth = 32
 
-/** One spelling of `value`, with a newline at its end. Numbers must be safe integers: others have many spellings. */
+/** One spelling of `value`, two blanks a level, with a newline at its end. Numbers must be safe integers: others have many spellings. */
 export function sortedJson(value: Json): string {
   return `${JSON.stringify(sorted(value, 0), null, 2)}\n`
+}
+
+/** Undefined where `text` is no JSON: for who asks a schema next, which refuses that as well. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function sorted(value: Json | undefined, depth: number): unknown {

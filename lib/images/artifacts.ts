@@ -7,7 +7,7 @@ import { FleetsieError } from '../errors.ts'
 import { parseDpkgStatus } from '../formats/dpkg.ts'
 import { formatImagerList, type ImagerEntry } from '../formats/imager.ts'
 import { type Dependency, formatStatement } from '../formats/in-toto.ts'
-import { type JsonObject, sortedJson } from '../formats/json.ts'
+import { type JsonObject, parseJson, sortedJson } from '../formats/json.ts'
 import { formatSbom, type Sbom } from '../formats/spdx.ts'
 import { formatSums } from '../formats/sums.ts'
 
@@ -168,12 +168,4 @@ export async function readArtifacts(folder: string): Promise<ArtifactList> {
     throw new FleetsieError('E_DAMAGED', `the list of artifacts is wrong at ${place}`, { file })
   }
   return result.output
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

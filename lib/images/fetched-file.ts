@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { FleetsieError } from '../errors.ts'
+import { parseJson } from '../formats/json.ts'
 
 const description = v.looseObject({
   name: v.pipe(v.string(), v.minLength(1)),
@@ -25,7 +26,7 @@ export async function fetchedFile(folder: string): Promise<FetchedFile> {
       cause,
     })
   })
-  const result = v.safeParse(description, parse(text))
+  const result = v.safeParse(description, parseJson(text))
   if (!result.success || basename(result.output.name) !== result.output.name) {
     throw new FleetsieError('E_STORE', 'the description of a downloaded file is damaged', {
       file: join(folder, 'file.json'),
@@ -34,12 +35,4 @@ export async function fetchedFile(folder: string): Promise<FetchedFile> {
   }
   const { name, sha256 } = result.output
   return { file: join(folder, name), name, sha256 }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { FleetsieError } from '../../errors.ts'
+import { parseJson } from '../../formats/json.ts'
 import { callerOf } from '../../images/caller.ts'
 import { makeFolder, replaceWithBytes } from '../../images/replace-file.ts'
 import type { DeskPlace } from './find.ts'
@@ -67,18 +68,10 @@ async function readRecord(folder: string): Promise<v.InferOutput<typeof deskReco
     return undefined
   })
   if (bytes === undefined) return { format: 1, images: {} }
-  const result = bytes.length > maxBytes ? undefined : v.safeParse(deskRecord, parse(bytes))
+  const result = bytes.length > maxBytes ? undefined : v.safeParse(deskRecord, parseJson(bytes.toString()))
   if (result?.success) return result.output
   throw new FleetsieError('E_DAMAGED', 'this record of the desk is damaged', {
     file,
     hint: 'remove it, then run `init` once more; overlays/ and the image stay as they are',
   })
-}
-
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString())
-  } catch {
-    return undefined
-  }
 }

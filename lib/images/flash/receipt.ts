@@ -10,6 +10,7 @@ import { constants } from 'node:fs'
 import { open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { parseJson } from '../../formats/json.ts'
 import { cacheFolder, callerOf } from '../caller.ts'
 import { chunkSize } from '../image.ts'
 import { maxImageSize } from '../limits.ts'
@@ -64,7 +65,9 @@ export async function findReceipt(folder: string, { key }: CardIdentity): Promis
   try {
     const stats = await file.stat()
     if (!stats.isFile() || stats.size > maxBytes) return undefined
-    const { success, output } = v.safeParse(schema, parse(await file.readFile('utf8')), { abortEarly: true })
+    const { success, output } = v.safeParse(schema, parseJson(await file.readFile('utf8')), {
+      abortEarly: true,
+    })
     return success && output.card === key ? output : undefined
   } finally {
     await file.close()
@@ -104,12 +107,4 @@ async function dropOldest(folder: string): Promise<void> {
   )
   times.sort(([, a], [, b]) => b - a)
   for (const [name] of times.slice(maxReceipts)) await rm(join(folder, name), { force: true })
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -2,6 +2,7 @@
 import { chown, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { parseJson } from '../../formats/json.ts'
 import type { KeptSum } from './range-sums.ts'
 
 const stateName = 'state.json'
@@ -43,7 +44,7 @@ export async function readState(
     throw error
   })
   if (text === undefined) return undefined
-  const { success, output } = v.safeParse(schema, parse(text))
+  const { success, output } = v.safeParse(schema, parseJson(text))
   if (!success) return 'changed'
   for (const name of files) if (output.files[name] !== (await fileMark(join(folder, name)))) return 'changed'
   const { sound, sums, grown } = output
@@ -78,12 +79,4 @@ async function giveAway(folder: string, files: readonly string[]): Promise<void>
 async function fileMark(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined)
   return found && `${found.size} ${found.ino} ${found.mtimeNs} ${found.ctimeNs}`
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
