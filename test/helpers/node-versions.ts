@@ -1,7 +1,7 @@
 /** Other versions of Node, from npm, and the database module compiled for each; both are kept for the next run. */
 
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readFile, rename } from 'node:fs/promises'
+import { copyFile, mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { checkout, shellEnvironment, succeeds } from './npm-project.ts'
@@ -18,12 +18,22 @@ export async function nodeBinary(version: string): Promise<string> {
   const name = `node-linux-${process.arch}`
   const folder = join(cache, `node-${version}`)
   const path = join(folder, 'node_modules', name, 'bin/node')
-  if (!existsSync(path)) {
-    await mkdir(folder, { recursive: true })
-    const args = ['install', '--prefix', folder, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']
-    await succeeds('npm', [...args, `${name}@${version}`], { cwd: folder })
-  }
+  const args = ['install', '--prefix', folder, '--no-save', '--ignore-scripts', '--no-audit', '--no-fund']
+  await makeOnce(path, folder, ['npm', ...args, `${name}@${version}`])
   return path
+}
+
+/** Runs a program that makes `file`, below `folder`, unless it is there. Another test file that wants it, too, waits. */
+async function makeOnce(
+  file: string,
+  folder: string,
+  argv: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Promise<void> {
+  if (existsSync(file)) return
+  await mkdir(folder, { recursive: true })
+  const locked = [`${folder}.lock`, 'sh', '-c', '[ -e "$0" ] || exec "$@"', file, ...argv]
+  await succeeds('flock', locked, { cwd: folder, ...(env && { env }) })
 }
 
 /** The environment of a shell in which `node` is this one. */
@@ -31,21 +41,38 @@ export function withNode(node: string, added: Record<string, string> = {}): Node
   return shellEnvironment({ ...added, PATH: `${dirname(node)}:${process.env['PATH'] ?? ''}` })
 }
 
-/** Makes better-sqlite3 below `project` load in this Node, by the very code of `npm start`. */
+/** Makes better-sqlite3 below `project` load in this Node. */
 export async function compileDatabase(project: string, node: string, version: string): Promise<void> {
-  const installed = join(project, 'node_modules/better-sqlite3/package.json')
+  await mkdir(dirname(join(project, binary)), { recursive: true })
+  await copyFile(await databaseFor(node, version), join(project, binary))
+}
+
+/** The binary, compiled by the very code of `npm start`: in a folder of a plain name, for make takes others for syntax. */
+async function databaseFor(node: string, version: string): Promise<string> {
+  if (version === process.versions.node) return join(checkout, binary)
+  const installed = join(checkout, 'node_modules/better-sqlite3/package.json')
   const database = (JSON.parse(await readFile(installed, 'utf8')) as { version: string }).version
-  const kept = join(cache, `better-sqlite3-${database}-node-${version}-${process.arch}.node`)
-  const ours = version === process.versions.node ? join(checkout, binary) : kept
-  if (existsSync(ours)) {
-    await mkdir(dirname(join(project, binary)), { recursive: true })
-    await copyFile(ours, join(project, binary))
-    return
-  }
-  const module = pathToFileURL(join(checkout, 'scripts/setup/npm-packages.mjs')).href
-  const script = `import(${JSON.stringify(module)}).then((m) => m.compileDatabaseModule(${JSON.stringify(project)}))`
-  await succeeds(node, ['-e', script], { cwd: project, env: withNode(node) })
-  await mkdir(cache, { recursive: true })
-  await copyFile(join(project, binary), `${kept}.part`)
-  await rename(`${kept}.part`, kept)
+  const folder = join(cache, `better-sqlite3-${database}-node-${version}-${process.arch}`)
+  const kept = join(folder, 'better_sqlite3.node')
+  const script = `
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { compileDatabaseModule } from ${JSON.stringify(pathToFileURL(join(checkout, 'scripts/setup/npm-packages.mjs')).href)}
+const [from, kept] = ${JSON.stringify([join(checkout, 'node_modules'), kept])}
+const folder = mkdtempSync(join(tmpdir(), 'fleetsie-database-'))
+const modules = join(folder, 'node_modules')
+mkdirSync(modules)
+for (const name of readdirSync(from).filter((name) => !name.startsWith('.')))
+  if (name === 'better-sqlite3') cpSync(join(from, name), join(modules, name), { recursive: true })
+  else symlinkSync(join(from, name), join(modules, name))
+try {
+  compileDatabaseModule(folder)
+  copyFileSync(join(folder, ${JSON.stringify(binary)}), kept + '.part')
+  renameSync(kept + '.part', kept)
+} finally {
+  rmSync(folder, { recursive: true })
+}`
+  await makeOnce(kept, folder, [node, '--input-type=module', '-e', script], withNode(node))
+  return kept
 }
