@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { shortNames } from './short-names.ts'
 
 /** Verbs that look at no pipeline. Those of the desk work in the folder where the user is. */
 const desk = ['init', 'mount', 'unmount', 'install', 'save', 'status']
@@ -16,13 +17,7 @@ const alone = new Set([...desk, ...fleet, ...others])
 /** Verbs whose arguments name files from where the user is. */
 const staying = new Set(['updatesd', 'diff', 'graph', 'boot'])
 
-/** Documented commands that are one verb each, by the name under which this file is called. */
-const commands = new Map([
-  ['fleetsie_gen', 'gen'],
-  ['fleetsie_srv', 'srv'],
-])
-
-const verb = commands.get(basename(process.argv[1]!))
+const verb = shortNames.get(basename(process.argv[1]!))
 const args = [...(verb ? [verb] : []), ...process.argv.slice(2)]
 const script = findPipeline(process.cwd())
 if (script === undefined || args.length === 0 || alone.has(args[0]!)) {

@@ -26,7 +26,9 @@ export function machineCommands(root: Command, session: Session): void {
     .command('completion')
     .description('print the script that completes command lines: bash, zsh, fish')
     .addArgument(new Argument('[shell]', 'the shell').choices(['bash', 'zsh', 'fish']))
-    .addOption(new Option('--list <words>').choices(['targets', 'stages', 'disks', 'fleets']).hideHelp())
+    .addOption(
+      new Option('--list <words>').choices(['targets', 'stages', 'disks', 'fleets', 'hosts']).hideHelp(),
+    )
     .addHelpText('after', completionHelp)
     .action(async (shell: Shell | undefined, options: { list?: WordList }) => {
       const verbs = await import('../verbs/completion.ts')

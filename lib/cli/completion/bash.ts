@@ -1,7 +1,7 @@
 /** The completion script for bash: a function that looks at the words before the cursor. */
-import type { Flag, Values, Verb } from './words.ts'
+import type { Flag, Programs, Values, Verb } from './words.ts'
 
-export function bashScript(programs: readonly string[], verbs: readonly Verb[]): string {
+export function bashScript({ names, short }: Programs, verbs: readonly Verb[]): string {
   const top = verbs.filter(({ path }) => path.length === 1).map(({ path }) => path[0]!)
   return `# bash completion of fleetsie; \`fleetsie completion --help\` says where it belongs
 # compgen -W would run what stands in a word.
@@ -16,11 +16,18 @@ _fleetsie_files() {
   mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 }
 _fleetsie_ask() {
-  _fleetsie_words "$("\${COMP_WORDS[0]}" completion --list "$1" 2>/dev/null)"
+  local program=\${COMP_WORDS[0]} name
+  for name in ${[...short.keys()].join(' ')}; do
+    [[ \${program##*/} == "$name" ]] && program=\${program%_*}
+  done
+  _fleetsie_words "$("$program" completion --list "$1" 2>/dev/null)"
 }
 _fleetsie() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} verb='' value='' count=0 at word
   COMPREPLY=()
+  case \${COMP_WORDS[0]##*/} in
+${[...short].map(([name, verb]) => `    ${name}) verb=${verb} ;;`).join('\n')}
+  esac
   for ((at = 1; at < COMP_CWORD; at++)); do
     word=\${COMP_WORDS[at]}
     if [[ -n $value ]]; then
@@ -53,7 +60,7 @@ ${verbs.map(flagsCase).join('\n')}
 ${verbs.map(argumentsCase).join('\n')}
   esac
 }
-complete -F _fleetsie ${programs.join(' ')}
+complete -F _fleetsie ${[...names, ...short.keys()].join(' ')}
 `
 }
 

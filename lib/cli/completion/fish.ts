@@ -1,7 +1,7 @@
 /** The completion script for fish: one line for each word, with its description. */
-import type { Flag, Values, Verb } from './words.ts'
+import type { Flag, Programs, Values, Verb } from './words.ts'
 
-export function fishScript(programs: readonly string[], verbs: readonly Verb[]): string {
+export function fishScript({ names, short }: Programs, verbs: readonly Verb[]): string {
   return `# fish completion of fleetsie; \`fleetsie completion --help\` says where it belongs
 function __fleetsie_at
     set -l words (commandline -opc)
@@ -18,23 +18,38 @@ function __fleetsie_first
 end
 function __fleetsie_ask
     set -l words (commandline -opc)
+    switch (basename $words[1])
+        case ${[...short.keys()].join(' ')}
+            set words[1] (string replace -r '_[^_]*$' '' $words[1])
+    end
     $words[1] completion --list $argv[1] 2>/dev/null
 end
-${programs.flatMap((program) => [`complete -c ${program} -f`, ...verbs.flatMap((verb) => lines(program, verb))]).join('\n')}
+${names.flatMap((name) => [`complete -c ${name} -f`, ...verbs.flatMap((verb) => lines(name, verb))]).join('\n')}
+${[...short].flatMap(([name, verb]) => [`complete -c ${name} -f`, ...shortLines(name, verbs, verb)]).join('\n')}
 `
 }
 
 function lines(program: string, verb: Verb): string[] {
-  const { path, about, flags, args } = verb
+  const { path, about } = verb
   const start = `complete -c ${program} -n`
-  const here = quoted(`__fleetsie_at ${path.join(' ')}`)
+  const here = `${start} ${quoted(`__fleetsie_at ${path.join(' ')}`)}`
   const before = path.length === 1 ? '__fleetsie_first' : `__fleetsie_at ${path.slice(0, -1).join(' ')}`
   const own = `${start} ${quoted(before)} -a ${quoted(path.at(-1)!)} -d ${quoted(about)}`
+  return [own, ...followers(here, verb)]
+}
+
+/** Of a program that is the verb `name`. */
+function shortLines(program: string, verbs: readonly Verb[], name: string): string[] {
+  const verb = verbs.find(({ path }) => path.join(' ') === name)
+  return verb ? followers(`complete -c ${program}`, verb) : []
+}
+
+/** What may follow a verb. */
+function followers(here: string, { flags, args }: Verb): string[] {
   const values = args.filter((value) => value.from !== 'nothing')
   return [
-    own,
-    ...flags.map((flag) => `${start} ${here} ${flagWords(flag)} -d ${quoted(flag.about)}`),
-    ...[...new Set(values.map(candidates))].map((words) => `${start} ${here} ${words}`),
+    ...flags.map((flag) => `${here} ${flagWords(flag)} -d ${quoted(flag.about)}`),
+    ...[...new Set(values.map(candidates))].map((words) => `${here} ${words}`),
   ]
 }
 

@@ -4,7 +4,7 @@ import type { Argument, Command, Option } from 'commander'
 /** How a value is completed: from a list, from this pipeline's targets or stages, from what the machine has or knows, or as a file. */
 export type Values =
   | { from: 'list'; list: readonly string[] }
-  | { from: 'targets' | 'stages' | 'disks' | 'fleets' | 'files' | 'nothing' }
+  | { from: 'targets' | 'stages' | 'disks' | 'fleets' | 'hosts' | 'files' | 'nothing' }
 
 export interface Flag {
   /** With their dashes: `-j`, `--jobs`. */
@@ -24,6 +24,12 @@ export interface Verb {
   /** One for each argument; the last goes on when `repeats`. */
   args: readonly Values[]
   repeats: boolean
+}
+
+/** The names of this program, and those that are one verb of it each. */
+export interface Programs {
+  names: readonly string[]
+  short: ReadonlyMap<string, string>
 }
 
 /** Every verb below `root`, groups before the verbs that they hold. */
@@ -70,7 +76,8 @@ function valuesOf(name: string, choices: readonly string[] | undefined): Values 
   if (choices) return { from: 'list', list: choices }
   const word = name.toLowerCase()
   if (word === 'target' || word === 'stage') return { from: `${word}s` }
-  if (/^fleet(?!_host)/.test(word)) return { from: 'fleets' }
+  if (/(?:^|[_@])(?:host|server)$/.test(word)) return { from: 'hosts' }
+  if (word.startsWith('fleet')) return { from: 'fleets' }
   if (/^(?:dev|disk|card|usb)/.test(word)) return { from: 'disks' }
   if (/^(?:a|b|csv|folder)$|file|path|image/.test(word)) {
     return { from: 'files' }

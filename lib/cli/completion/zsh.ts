@@ -1,8 +1,9 @@
 /** The completion script for zsh, with the description of each word. */
-import type { Flag, Values, Verb } from './words.ts'
+import type { Flag, Programs, Values, Verb } from './words.ts'
 
-export function zshScript(programs: readonly string[], verbs: readonly Verb[]): string {
-  return `#compdef ${programs.join(' ')}
+export function zshScript({ names, short }: Programs, verbs: readonly Verb[]): string {
+  const programs = [...names, ...short.keys()].join(' ')
+  return `#compdef ${programs}
 # zsh completion of fleetsie; \`fleetsie completion --help\` says where it belongs
 _fleetsie_ask() {
   local -a found
@@ -22,6 +23,9 @@ ${verbs
 ${verbs.map(verbFunction).join('\n')}
 _fleetsie() {
   local program=$words[1] curcontext=$curcontext state line
+  case \${program:t} in
+${[...short].map(([name, verb]) => `    ${name}) program=\${program%_*}; _fleetsie_verb_${verb}; return ;;`).join('\n')}
+  esac
   _arguments -C '(-h --help)'{-h,--help}'[help]' '(-V --version)'{-V,--version}'[the version]' ':verb:_fleetsie_verbs' '*:: :->rest'
   if [[ $state == rest ]]; then
     (( $+functions[_fleetsie_verb_\${words[1]//-/_}] )) && _fleetsie_verb_\${words[1]//-/_}
@@ -30,7 +34,7 @@ _fleetsie() {
 if [[ $funcstack[1] == _fleetsie ]]; then
   _fleetsie "$@"
 else
-  compdef _fleetsie ${programs.join(' ')}
+  compdef _fleetsie ${programs}
 fi
 `
 }

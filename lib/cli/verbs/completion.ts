@@ -1,11 +1,12 @@
 /** `completion`: the script that completes command lines in a shell, and the words that it asks for later. */
 import type { Command } from 'commander'
 import type { Session } from '../session.ts'
+import { shortNames } from '../short-names.ts'
 
-const programs = ['fleetsie', 'fleetsie_mod']
+const programs = { names: ['fleetsie', 'fleetsie_mod'], short: shortNames }
 
 export type Shell = 'bash' | 'zsh' | 'fish'
-export type WordList = 'targets' | 'stages' | 'disks' | 'fleets'
+export type WordList = 'targets' | 'stages' | 'disks' | 'fleets' | 'hosts'
 
 export async function completion(session: Session, shell: Shell, root: Command): Promise<void> {
   const { verbsOf } = await import('../completion/words.ts')
@@ -34,9 +35,10 @@ export async function wordList(session: Session, list: WordList): Promise<void> 
 
 async function words({ project }: Session, list: WordList): Promise<string[]> {
   if (list === 'disks') return (await import('../completion/disks.ts')).disks()
-  if (list === 'fleets') {
+  if (list === 'fleets' || list === 'hosts') {
     const { knownFleets } = await import('../../fleet/client/fleet-folder.ts')
-    return (await knownFleets(process.env)).map(({ fleet }) => fleet)
+    const known = await knownFleets(process.env)
+    return [...new Set(known.map(({ fleet, host }) => (list === 'fleets' ? fleet : host)))]
   }
   if (!project) return []
   const names = Object.keys(project.targets)

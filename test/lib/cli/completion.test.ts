@@ -1,7 +1,7 @@
 /** The scripts of `completion`, asked by the shells themselves. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -26,7 +26,11 @@ const table: [title: string, line: string, offered: string[], not: string[]][] =
   ['files where a file belongs', 'fleetsie verify pipe', ['pipeline.mts'], ['one']],
   ['fleets that were used from here', 'fleetsie rotate ', ['barn'], ['one']],
   ['disks for the partition of gen', 'fleetsie gen barn h 9 ', disks, []],
+  ['the servers for --host', 'fleetsie devices --host ', ['fleet.example'], ['one']],
   ['the same for fleetsie_mod', 'fleetsie_mod bu', ['build'], []],
+  ['fleets for fleetsie_gen', 'fleetsie_gen ', ['barn'], ['build']],
+  ['a flag of gen for fleetsie_gen', 'fleetsie_gen barn --unm', ['--unmount'], ['--json']],
+  ['the servers for fleetsie_srv', 'fleetsie_srv ', ['fleet.example'], ['build']],
 ]
 
 const pipeline = `import { fetch, pipeline } from ${JSON.stringify(resolve('lib/index.ts'))}
@@ -62,8 +66,13 @@ describe('completion', () => {
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'fleetsie-test-completion-'))
     mkdirSync(join(folder, 'bin'))
-    for (const name of ['fleetsie', 'fleetsie_mod']) {
-      writeFileSync(join(folder, 'bin', name), `#!/bin/sh\nexec node --import ${loader} ${bin} "$@"\n`)
+    mkdirSync(join(folder, 'code'))
+    for (const name of ['fleetsie', 'fleetsie_mod', 'fleetsie_gen', 'fleetsie_srv']) {
+      symlinkSync(bin, join(folder, 'code', name))
+      writeFileSync(
+        join(folder, 'bin', name),
+        `#!/bin/sh\nexec node --import ${loader} ${join(folder, `code/${name}`)} "$@"\n`,
+      )
       chmodSync(join(folder, 'bin', name), 0o755)
     }
     writeFileSync(join(folder, 'pipeline.mts'), pipeline)
