@@ -17,11 +17,7 @@ export function storeCommands(root: Command, session: Session): void {
     .action(async (options) => (await import('../verbs/gc.ts')).gc(session, options))
 
   const store = root.command('store').description('look after the store')
-  store
-    .command('verify')
-    .description('read every object and compare it with its digest')
+  verb(store, 'verify', 'read every object and compare it with its digest', 'store verify --repair')
     .option('--repair', 'drop what is damaged; it is built again when it is needed')
-    .option('--json', 'print one JSON event a line')
-    .addHelpText('after', '\nExample:\n  $ fleetsie store verify --repair')
     .action(async (options) => (await import('../verbs/store-verify.ts')).storeVerify(session, options))
 }

@@ -16,17 +16,10 @@ export function trustCommands(root: Command, session: Session): void {
     )
 
   const keys = root.command('keys').description('the key that artifacts are signed with')
-  keys
-    .command('new')
-    .description('make a signing key and a certificate authority for it')
+  verb(keys, 'new', 'make a signing key and a certificate authority for it', "keys new --name 'ACME images'")
     .option('--name <name>', 'what the certificate is called', 'fleetsie signing key')
-    .option('--json', 'print one JSON event a line')
-    .addHelpText('after', "\nExample:\n  $ fleetsie keys new --name 'ACME images'")
     .action(async (options) => (await import('../verbs/keys.ts')).keysNew(session, options))
-  keys
-    .command('show')
-    .description('show which key signs, and its certificate')
-    .option('--json', 'print one JSON event a line')
-    .addHelpText('after', '\nExample:\n  $ fleetsie keys show')
-    .action(async (options) => (await import('../verbs/keys.ts')).keysShow(session, options))
+  verb(keys, 'show', 'show which key signs, and its certificate', 'keys show').action(async (options) =>
+    (await import('../verbs/keys.ts')).keysShow(session, options),
+  )
 }
