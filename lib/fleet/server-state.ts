@@ -11,6 +11,7 @@ import type { Resource } from '../hosts/resources/resource.ts'
 import { service } from '../hosts/resources/service.ts'
 import { sshdDropIn } from '../hosts/resources/sshd.ts'
 import { sshdAccess } from '../hosts/resources/sshd-access.ts'
+import { sshdSocket } from '../hosts/resources/sshd-socket.ts'
 import { user } from '../hosts/resources/user.ts'
 import { unitFile } from '../images/os/units.ts'
 import { type BundleFor, closure } from './closure-resource.ts'
@@ -108,6 +109,7 @@ export async function serverState(options: ServerOptions): Promise<Resource[]> {
     command(mainFile(serverFolder), database),
     ...programs.map((name) => link(`${serverFolder}/${name}`, `${currentClosure}/${name}`)),
     sshdDropIn('/etc/ssh/sshd_config.d/50-fleetsie.conf', sshdConfig),
+    sshdSocket(),
     service('ssh', ['ssh.service', 'sshd.service', 'ssh.socket']),
   ]
 }

@@ -101,6 +101,25 @@ describe('a resource', { skip }, () => {
     })
   }
 
+  test("package says who has apt's lock, and how long it has waited for that", async () => {
+    const lock = `use Fcntl; open F, '>', '/var/lib/dpkg/lock-frontend';
+      my $lock = pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLK, $lock) or die; sleep 60`
+    const holding = server.run(['perl', '-e', lock])
+    const resource = packageOf('sl', { lockTimeout: 1 })
+    let because = ''
+    for (let tries = 0; !because.includes('perl'); tries++) {
+      assert.ok(tries < 100, because)
+      because = reason(await plan(place, [resource]))!
+    }
+    assert.match(because, /^it is not installed; perl \(process \d+\) .* is waited for$/)
+    await assert.rejects(
+      converge(resource),
+      /perl \(process \d+\) has held apt's lock for 1 s: run this again/,
+    )
+    await server.does('pkill', 'perl')
+    await holding
+  })
+
   test('service has nothing to say where no systemd runs', async () => {
     assert.deepEqual(await plan(place, [service('ssh', ['ssh.service'])]), [])
   })
@@ -274,12 +293,27 @@ ln -s /srv/nest /home/robin/.ssh
       const other = server.file('/etc/ssh/sshd_config.d/50-cloud-init.conf')
       writeFileSync(other, 'PasswordAuthentication yes\n')
       writeFileSync(main, 'PasswordAuthentication no\nPidFile /run/sshd.pid\n')
+      await server.restartSshd()
       await converge(sshdDropIn(path, 'LoginGraceTime 66\n'))
       assert.equal(await effective(), 'logingracetime 66\n')
       assert.equal(await sh('sshd -T | grep ^passwordauth'), 'passwordauthentication no\n')
       writeFileSync(main, before)
       rmSync(other)
+      await server.restartSshd()
       await converge(sshdDropIn(path, 'LoginGraceTime 77\n'))
+    })
+
+    test('brings nothing into use that somebody else has changed and sshd has not read yet', async () => {
+      const other = server.file('/etc/ssh/sshd_config.d/10-forgotten.conf')
+      writeFileSync(other, 'PubkeyAuthentication no\n')
+      const resource = sshdDropIn(path, 'LoginGraceTime 44\n')
+      await assert.rejects(converge(resource), (error: FleetsieError) => {
+        assert.equal(error.code, 'E_UNSAFE')
+        assert.match(error.message, /sshd has not read \/etc\/ssh\/sshd_config.d\/10-forgotten.conf since/)
+        return true
+      })
+      assert.equal(readFileSync(server.file(path), 'utf8'), 'LoginGraceTime 77\n')
+      rmSync(other)
     })
 
     test('is changed back to what it was before, not to nothing', async () => {

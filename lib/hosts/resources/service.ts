@@ -10,12 +10,16 @@ done`
 const enable = `set -eu
 exec >&2
 for unit in "$@"; do
+	if systemctl --quiet is-active "$unit"; then exec systemctl enable "$unit"; fi
+done
+for unit in "$@"; do
 	if systemctl cat "$unit" >/dev/null 2>&1; then exec systemctl enable --now "$unit"; fi
 done
 echo "there is no unit $*"
 exit 1`
 
-/** One of `units` has to be enabled and active; where none is, the first that is installed becomes so. */
+/** One of `units` has to be enabled and active; where none is, the first that is active or else
+ * installed becomes so: to start one may end another.  */
 export function service(name: string, units: readonly string[]): Resource {
   return {
     name: `service ${name}`,

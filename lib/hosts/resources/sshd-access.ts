@@ -8,7 +8,9 @@ export interface Login {
   groups: readonly string[]
 }
 
-const check = `sshd -T -C user=nobody,host=localhost,addr=127.0.0.1 2>/dev/null | grep -E '^(allow|deny)(users|groups) ' | encoded rules`
+// Where systemd listens for sshd, its folder comes and goes with connections; without it sshd says nothing.
+const check = `[ -d /run/sshd ] || mkdir -m 755 /run/sshd
+sshd -T -C user=nobody,host=localhost,addr=127.0.0.1 2>/dev/null | grep -E '^(allow|deny)(users|groups) ' | encoded rules`
 
 /** Fails before anything of the machine is changed. */
 export function sshdAccess(logins: readonly Login[]): Resource {

@@ -1,6 +1,7 @@
 /**
  * How a change of sshd's configuration is tried: put in place and loaded while a process of its own waits to put back
- * what was there, whatever becomes of us; kept only when a new login has worked.
+ * what was there, whatever becomes of us; kept only when a new login has worked. After a boot in between, it is put back
+ * before sshd starts.
  *
  * /var/lib/fleetsie/sshd.pending holds what was before, for as long as nothing is proven. Who renames it away decides:
  * `keep`, or the waiting process. sshd.loaded is the sha256 of the drop-in that was proven last.
@@ -14,6 +15,8 @@ umask 022
 main=/etc/ssh/sshd_config
 state=/var/lib/fleetsie
 pending=$state/sshd.pending
+rollback=$state/sshd.rollback
+boot=fleetsie-sshd.service
 
 fail() {
 	printf '%s\\n' "$1" >&2
@@ -42,13 +45,47 @@ restore() {
 	fi
 }
 
+# A try that was never proven, or not put back to its end.
+finish() {
+	for left in "$state/sshd.taken" "$state"/sshd.reverting.*; do
+		[ ! -d "$left" ] || finish_one "$left"
+	done
+	if mv -T -- "$pending" "$state/sshd.taken" 2>/dev/null; then finish_one "$state/sshd.taken"; fi
+}
+
+finish_one() {
+	restore "$1"
+	rm -f -- "$1/path"
+	rm -rf -- "$1"
+}
+
+# Nothing is left to be put back.
+forget() {
+	rm -f -- "/etc/systemd/system/multi-user.target.wants/$boot" "/etc/systemd/system/$boot" "$rollback"
+}
+
+# Sets \`unit\` to the one of these that runs.
+runs() {
+	[ -d /run/systemd/system ] || return 1
+	for unit in "$@"; do
+		if systemctl --quiet is-active "$unit"; then return 0; fi
+	done
+	return 1
+}
+
 # Comes back when the new configuration is the one that counts: sshd writes its pid again when it listens again.
 reload() {
+	if runs ssh.socket sshd.socket; then
+		# An sshd that was given its socket loses that at a reload, and ends. Sessions outlive a restart, and whoever comes
+		# meanwhile waits. Where none runs, or one for each connection, the next one reads what is there.
+		if runs ssh.service sshd.service; then systemctl restart "$unit" >&2; fi
+		return 0
+	fi
 	file=$(sshd -T 2>/dev/null | sed -n 's/^pidfile //p')
 	[ -n "$file" ] || file=/run/sshd.pid
 	written=$(stat -c '%i %y' -- "$file" 2>/dev/null || :)
-	if [ -d /run/systemd/system ]; then
-		systemctl reload ssh.service 2>/dev/null || systemctl reload sshd.service >&2
+	if runs ssh.service sshd.service; then
+		systemctl reload "$unit" >&2
 	else
 		pid=$(cat -- "$file")
 		[ "$(cat "/proc/$pid/comm")" = sshd ] || fail "$file does not name sshd"
@@ -62,8 +99,14 @@ reload() {
 }
 `
 
-/** Written to the machine; $1 token, $2 seconds. */
+/** Written to the machine; $1 token and $2 seconds, or `boot`. */
 const rollback = `${functions}
+if [ "$1" = boot ]; then
+	finish
+	forget
+	exit 0
+fi
+echo $$ >"$pending/pid"
 sleep "$2"
 [ "$(cat -- "$pending/token")" = "$1" ] || exit 0
 reverting=$state/sshd.reverting.$$
@@ -72,6 +115,19 @@ restore "$reverting"
 reload
 rm -f -- "$reverting/path"
 rm -rf -- "$reverting"
+forget
+`
+
+const bootUnit = `[Unit]
+Description=Put back what sshd had before a change that no login has proven
+DefaultDependencies=no
+After=local-fs.target
+Before=ssh.service sshd.service ssh.socket sshd.socket
+RequiresMountsFor=/var/lib/fleetsie
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /var/lib/fleetsie/sshd.rollback boot
 `
 
 /**
@@ -82,17 +138,7 @@ export const tryScript = `${functions}
 dropin=$1 sum=$2 include=$3 token=$4 seconds=$5
 mkdir -p -- "$state" "\${dropin%/*}" /run/sshd
 
-# A try that was never proven, or not put back to its end.
-finish() {
-	restore "$1"
-	rm -f -- "$1/path"
-	rm -rf -- "$1"
-}
-[ ! -d "$state/sshd.taken" ] || finish "$state/sshd.taken"
-if mv -T -- "$pending" "$state/sshd.taken" 2>/dev/null; then finish "$state/sshd.taken"; fi
-for left in "$state"/sshd.reverting.*; do
-	[ ! -d "$left" ] || finish "$left"
-done
+finish
 
 next=$state/sshd.next
 rm -rf -- "$next"
@@ -116,12 +162,26 @@ fi
 [ ! -e "$dropin" ] || cp -p -- "$dropin" "$next/drop-in"
 printf '%s\\n' "$dropin" >"$next/path"
 printf '%s\\n' "$token" >"$next/token"
-cat >"$next/rollback" <<'END_OF_ROLLBACK'
+cat >"$rollback.new" <<'END_OF_ROLLBACK'
 ${rollback}END_OF_ROLLBACK
+replace "$rollback.new" "$rollback"
 sync -- "$next"/*
 mv -T -- "$next" "$pending"
-setsid sh "$pending/rollback" "$token" "$seconds" </dev/null >/dev/null 2>&1 &
-printf '%s\\n' "$!" >"$pending/pid"
+sync -- "$state"
+if [ -d /run/systemd/system ]; then
+	units=/etc/systemd/system
+	mkdir -p -- "$units/multi-user.target.wants"
+	cat >"$units/$boot" <<'END_OF_UNIT'
+${bootUnit}END_OF_UNIT
+	sync -- "$units/$boot"
+	ln -sf "../$boot" "$units/multi-user.target.wants/$boot"
+	sync -- "$units" "$units/multi-user.target.wants"
+	# Not in the session's scope: logind may end all that is in it.
+	systemd-run --quiet --collect --unit="fleetsie-sshd-$token" --property=Type=exec \\
+		sh "$rollback" "$token" "$seconds" </dev/null >&2
+else
+	setsid sh "$rollback" "$token" "$seconds" </dev/null >/dev/null 2>&1 &
+fi
 
 if [ "$include" = yes ]; then
 	cp -p -- "$main" "$main.saved_$(date +%s)"
@@ -129,7 +189,7 @@ if [ "$include" = yes ]; then
 fi
 replace "$new" "$dropin"
 if ! said=$(sshd -t 2>&1); then
-	sh "$pending/rollback" "$token" 0 || :
+	sh "$rollback" "$token" 0 || :
 	fail "sshd does not take it: $said"
 fi
 reload`
@@ -143,13 +203,14 @@ printf '%s\\n' "$2" >"$state/sshd.loaded.new"
 replace "$state/sshd.loaded.new" "$state/sshd.loaded"
 pid=$(cat -- "$state/sshd.kept.$$/pid" 2>/dev/null || :)
 [ -z "$pid" ] || kill -- "-$pid" 2>/dev/null || :
-rm -rf -- "$state"/sshd.kept.*`
+rm -rf -- "$state"/sshd.kept.*
+forget`
 
 /** No new login works: $1 token. */
 export const revertScript = `${functions}
 [ "$(cat -- "$pending/token" 2>/dev/null)" = "$1" ] || exit 0
 pid=$(cat -- "$pending/pid" 2>/dev/null || :)
-sh "$pending/rollback" "$1" 0
+sh "$rollback" "$1" 0
 [ -z "$pid" ] || kill -- "-$pid" 2>/dev/null || :`
 
 /** $1 path of the drop-in. */
@@ -161,4 +222,8 @@ fi
 [ ! -f /var/lib/fleetsie/sshd.loaded ] || fact loaded "$(cat /var/lib/fleetsie/sshd.loaded)"
 for left in /var/lib/fleetsie/sshd.pending /var/lib/fleetsie/sshd.reverting.*; do
 	[ ! -d "$left" ] || fact pending yes
-done`
+done
+# Written when sshd read its configuration last. A file's own time may be older than its being there.
+if [ -s /run/sshd.pid ] && [ ! -d /var/lib/fleetsie/sshd.pending ]; then
+	find /etc/ssh/sshd_config /etc/ssh/sshd_config.d ! -type d ! -path "$1" -cnewer /run/sshd.pid 2>/dev/null | encoded unread
+fi`

@@ -24,6 +24,7 @@ export function sshdDropIn(
     name: `sshd ${path}`,
     check: { text: checkScript, args: [path] },
     diff: (facts) => difference(facts, path, content, sha256),
+    prepare: async (facts) => expectRead(facts),
     apply: async (place, facts) => {
       const token = randomUUID()
       const include = mainIncludes(facts, path) ? 'no' : 'yes'
@@ -48,6 +49,22 @@ function difference(facts: Facts, path: string, content: string, sha256: string)
   if (facts.has('pending')) return { because: 'an earlier try was broken off before a new login was proven' }
   if (facts.get('loaded') !== sha256) return { because: 'no new login was ever proven with it' }
   return undefined
+}
+
+/**
+ * What others have changed since sshd read its configuration would come into use with ours, and could not be taken back:
+ * nobody knows what sshd has in its memory. Fails with E_UNSAFE.
+ */
+function expectRead(facts: Facts): void {
+  const unread = (decoded(facts, 'unread') ?? '').split('\n').filter((line) => line !== '')
+  if (unread.length === 0 || facts.has('pending')) return
+  throw new FleetsieError(
+    'E_UNSAFE',
+    `sshd has not read ${unread.join(' and ')} since that was changed; nothing was changed`,
+    {
+      hint: 'try it out there: `systemctl reload ssh`, and log in anew before you log out; then run this again',
+    },
+  )
 }
 
 function mainIncludes(facts: Facts, path: string): boolean {
