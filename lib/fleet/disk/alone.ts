@@ -1,11 +1,6 @@
 /** One writer of a disk at a time: two at once would leave the key of one there beside the devices of the other. */
-import { lchownSync } from 'node:fs'
-import { join } from 'node:path'
-import { type FileLock, tryFileLock } from '../../engine/store/file-lock.ts'
-import { loadSqlite } from '../../engine/store/sqlite.ts'
+import { createServer, type Server } from 'node:net'
 import { FleetsieError } from '../../errors.ts'
-import { callerOf, stateFolder } from '../../images/caller.ts'
-import { makeFolder } from '../../images/replace-file.ts'
 import type { DiskPlace } from './place.ts'
 
 interface Medium {
@@ -13,40 +8,43 @@ interface Medium {
   id: string
   /** For messages. */
   name: string
-  env: Readonly<Record<string, string | undefined>>
 }
 
 /**
  * Opens a place by `open`, which is given what lets the next one in. Fails with E_UNSAFE when another process of this
- * user has it; the lock ends with its process, however that ends.
+ * machine has it, whoever runs that; the lock ends with its process, however that ends.
  */
 export async function alone(
-  { id, name, env }: Medium,
+  { id, name }: Medium,
   open: (release: () => void) => Promise<DiskPlace>,
 ): Promise<DiskPlace> {
-  const lock = await take(id, env)
+  const lock = await take(id)
   if (!lock) {
     throw new FleetsieError('E_UNSAFE', `another gen is writing ${name}`, { hint: 'wait until it has ended' })
   }
   try {
-    return await open(() => lock.release())
+    return await open(() => lock.close())
   } catch (error) {
-    lock.release()
+    lock.close()
     throw error
   }
 }
 
-/** In the state folder of the user: on the disk itself a killed process would leave a file. */
-async function take(id: string, env: Medium['env']): Promise<FileLock | undefined> {
-  const caller = callerOf(env)
-  const folder = join(await stateFolder(env), 'disks')
-  await makeFolder(folder, 0o700, caller)
-  const owned = {
-    folder,
-    own: (path: string): void => {
-      if (caller) lchownSync(path, caller.uid, caller.gid)
-    },
-    prepare: (): void => {},
-  }
-  return tryFileLock(loadSqlite(), owned, join(folder, `${id.replace(/[^\w.-]/g, '_')}.lock`))
+/**
+ * A name that one process of the machine can have: unix(7), abstract sockets. No file: users could not take over each
+ * other's where all may write, and on the disk itself a killed process would leave it.
+ */
+function take(id: string): Promise<Server | undefined> {
+  const lock = createServer((socket) => socket.destroy()).unref()
+  return new Promise((resolve, reject) => {
+    lock.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error),
+    )
+    lock.listen({ path: nameOf(id) }, () => resolve(lock))
+  })
+}
+
+/** All of sun_path: Node 20 fills up with zeros what is shorter, later ones do not (nodejs/node#50889). */
+function nameOf(id: string): string {
+  return `\0fleetsie-disk-${id.replace(/[^\w:.-]/g, '_')}-`.slice(0, 107).padEnd(108, '.')
 }

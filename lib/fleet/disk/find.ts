@@ -33,7 +33,7 @@ export async function findDisk(name: string, options: FindOptions): Promise<Disk
   const through = options.allowed.unmount ? undefined : await mountPoint(info)
   // What is mounted is written where it is mounted, not behind the back of the system that has it.
   refuse(through === undefined ? info : { ...info, mounts: [], holders: [] }, role, options.allowed)
-  const medium = { id: info.id, name, env: options.env }
+  const medium = { id: info.id, name }
   if (through?.startsWith(ownMounts)) {
     return alone(medium, (release) => openMounted(through, name, options, release))
   }
@@ -95,7 +95,7 @@ async function openFolder(path: string, name: string, { env }: FindOptions): Pro
   const caller = hasPermissions ? callerOf(env) : undefined
   const stats = await stat(path).catch(() => undefined)
   const id = stats ? `${stats.dev}-${stats.ino}` : path
-  return alone({ id, name, env }, (unlock) =>
+  return alone({ id, name }, (unlock) =>
     folderPlace(path, { name, hasPermissions, caller, release: async () => unlock() }),
   )
 }
