@@ -2,8 +2,8 @@
 import type { FileHandle } from 'node:fs/promises'
 import { ExtReader } from '../ext/reader.ts'
 import { toBytes, type Volume } from '../volume.ts'
+import { ContentComparer } from '../volume-content.ts'
 import { readRange } from './content.ts'
-import { contentOf } from './seed.ts'
 import type { UpperNode } from './upper.ts'
 
 /** `id` is what the image has in the node's place. */
@@ -43,23 +43,9 @@ function sameXattrs(lower: Map<string, Buffer>, upper: Map<string, Buffer>): boo
 }
 
 async function sameContent(volume: Volume, id: number, content: AsyncIterable<Buffer>): Promise<boolean> {
-  const pieces = contentOf(volume, id)
-  let rest: Buffer = Buffer.alloc(0)
-  for await (const bytes of content) {
-    for (let at = 0; at < bytes.length; ) {
-      if (rest.length === 0) {
-        const next = pieces.next()
-        if (next.done) return false
-        rest = next.value
-        continue
-      }
-      const length = Math.min(rest.length, bytes.length - at)
-      if (rest.compare(bytes, at, at + length, 0, length) !== 0) return false
-      rest = rest.subarray(length)
-      at += length
-    }
-  }
-  return true
+  const comparer = new ContentComparer(volume, id)
+  for await (const bytes of content) if (!comparer.update(bytes)) return false
+  return comparer.same()
 }
 
 /** Linux, fs/ext4/inode.c, ext4_iget: a device's number is where a file's first blocks would be. */

@@ -6,6 +6,7 @@ import { FleetsieError } from '../../errors.ts'
 import { compareEntries, type LayerAttributes, type LayerInput, writeLayer } from '../../formats/layer.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { foldName, shown, toBytes, type Volume } from '../volume.ts'
+import { contentOf } from '../volume-content.ts'
 import { parentsOf } from './inside.ts'
 
 export interface SeedFile {
@@ -86,22 +87,6 @@ export function wholeTree(volume: Volume, files: readonly SeedFile[]): LayerInpu
   visit(volume.rootId, '')
   return [...entries.values()].sort((a, b) => compareEntries(a.entry, b.entry))
 }
-
-/** A file's bytes in order, zeros between its pieces included. */
-export function* contentOf(volume: Volume, id: number): Generator<Buffer> {
-  const { size } = volume.node(id)
-  let done = 0
-  function* zerosUpTo(end: number): Generator<Buffer> {
-    for (; done < end; done += Math.min(zeros.length, end - done)) yield zeros.subarray(0, end - done)
-  }
-  for (const { at, bytes } of volume.pieces(id)) {
-    yield* zerosUpTo(at)
-    yield bytes
-    done = at + bytes.length
-  }
-  yield* zerosUpTo(size)
-}
-const zeros = Buffer.alloc(1024 * 1024)
 
 export async function writeTar(file: string, entries: readonly LayerInput[]): Promise<void> {
   await pipeline(writeLayer(entries), createWriteStream(file))

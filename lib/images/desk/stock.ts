@@ -1,10 +1,10 @@
 /** The stock image's files as a desk compares with them. Paths and names are UTF-8 text. */
 import { createHash } from 'node:crypto'
 import { deviceOf } from '../customize/same.ts'
-import { contentOf } from '../customize/seed.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { openVolume } from '../read-tree.ts'
 import { foldName, shown, toBytes, type Volume, type VolumeNode } from '../volume.ts'
+import { ContentComparer } from '../volume-content.ts'
 import { withWindow } from '../window.ts'
 import type { Attributes } from './nodes.ts'
 import type { Desk, DeskPart } from './types.ts'
@@ -86,27 +86,8 @@ export class Stock {
   }
 
   /** Takes a file's bytes piece by piece; `same()` at the end says whether the stock's file `id` has just those. */
-  comparer(id: number): { update(bytes: Buffer): void; same(): boolean } {
-    const pieces = contentOf(this.volume, id)
-    let rest: Buffer = Buffer.alloc(0)
-    let same = true
-    return {
-      update(bytes) {
-        for (let at = 0; same && at < bytes.length; ) {
-          if (rest.length === 0) {
-            const next = pieces.next()
-            if (next.done) same = false
-            else rest = next.value
-            continue
-          }
-          const length = Math.min(rest.length, bytes.length - at)
-          same = rest.compare(bytes, at, at + length, 0, length) === 0
-          rest = rest.subarray(length)
-          at += length
-        }
-      },
-      same: () => same && rest.length === 0 && pieces.next().done === true,
-    }
+  comparer(id: number): ContentComparer {
+    return new ContentComparer(this.volume, id)
   }
 }
 

@@ -1,13 +1,13 @@
 /** What has to change on one partition of a card so that the image's files are there and the device's own stay. */
 import { FleetsieError } from '../../errors.ts'
 import { compareEntries, type LayerAttributes, type LayerInput } from '../../formats/layer.ts'
-import { contentOf } from '../customize/seed.ts'
 import { compareTrees, type NodeChange } from '../diff/compare.ts'
 import { type FileState, VolumeTree } from '../diff/tree.ts'
 import { identify } from '../os/identity.ts'
 import { lookUp } from '../os/volume-file.ts'
 import { assertRunning } from '../tree/merge.ts'
 import { shown, toBytes, type Volume } from '../volume.ts'
+import { contentOf, sameContent } from '../volume-content.ts'
 import { isProtected, isSwitchedOff, type Role } from './keep.ts'
 import { isAccountFile, mergeAccounts, numberClashes } from './merge-accounts.ts'
 
@@ -42,7 +42,7 @@ export async function planFiles(sides: Sides, signal?: AbortSignal): Promise<Fil
   const plan = new Plan(sides)
   const changes = compareTrees(new VolumeTree(sides.card), new VolumeTree(sides.image), {
     untouched: () => false,
-    sameContent: (a, b) => sameContent(sides, a, b),
+    sameContent: (a, b) => sameContent(sides.card, a, sides.image, b),
     times: false,
   })
   const extra: Change[] = []
@@ -213,25 +213,6 @@ function withoutCovered<T extends LayerInput>(inputs: readonly T[]): T[] {
 function attributes(path: string, { mode, uid, gid, mtime, xattrs }: FileState): LayerAttributes {
   const named = new Map([...xattrs].map(([name, value]) => [shown(name), value]))
   return { path, mode, uid, gid, mtime, xattrs: named }
-}
-
-function sameContent({ card, image }: Sides, a: number, b: number): boolean {
-  const other = contentOf(image, b)
-  let rest: Buffer = Buffer.alloc(0)
-  for (const bytes of contentOf(card, a)) {
-    for (let at = 0; at < bytes.length; ) {
-      if (rest.length === 0) {
-        const next = other.next()
-        if (next.done) return false
-        rest = next.value
-      }
-      const length = Math.min(rest.length, bytes.length - at)
-      if (rest.compare(bytes, at, at + length, 0, length) !== 0) return false
-      rest = rest.subarray(length)
-      at += length
-    }
-  }
-  return true
 }
 
 function text(volume: Volume, id: number): string {
