@@ -57,11 +57,11 @@ const nameOf = (file) => basename(file, '.test.ts')
 const clock = () => new Date().toISOString().slice(11, 19)
 
 /**
- * What gives a program a mount table of its own; nothing where this user cannot. A namespace that one file makes would else
- * hold copies of what another has mounted at that moment, and keep a file system in use that was unmounted.
+ * What gives a program mounts of its own, /dev/shm as well; nothing where this user cannot. A namespace that one file makes
+ * would else hold copies of what another has mounted at that moment, and keep a file system in use that was unmounted.
  */
 function ownMounts() {
-  const isolated = ['unshare', '--mount']
+  const isolated = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh']
   return spawnSync(isolated[0], [...isolated.slice(1), 'true']).status === 0 ? isolated : []
 }
 

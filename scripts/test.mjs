@@ -46,7 +46,8 @@ async function runFiles(quick, endToEnd) {
     if (quick.length > 0) {
       say(`\n${quick.length} files of quick tests`)
       const how = {
-        concurrency: availableParallelism(),
+        // Many wait for programs most of their time.
+        concurrency: availableParallelism() + 1,
         timeout: 5 * minutes,
         results: join(results, 'quick'),
       }
@@ -101,9 +102,11 @@ await main(async () => {
     say(`skipped: ${test.file}: ${test.name}${test.reason ? ` (${test.reason})` : ''}`)
   }
   for (const test of tests.filter((one) => one.outcome === 'fail')) say(`failed: ${test.file}: ${test.name}`)
-  say(`${count('pass')} passed, ${count('fail')} failed, ${count('skip')} skipped, in ${files.length} files`)
+  say(
+    `${count('pass')} passed, ${count('fail')} failed, ${count('skip')} skipped, in ${quick.length + endToEnd.length} files`,
+  )
   if (count('pass') + count('fail') === 0) {
-    throw new Stop(1, files.length === 0 ? `no test file matches ${patterns.join(' ')}` : 'no test ran')
+    throw new Stop(1, times.length === 0 ? `no test file matches ${patterns.join(' ')}` : 'no test ran')
   }
   return codes.every((code) => code === 0) && count('fail') === 0 ? 0 : 1
 })

@@ -75,7 +75,8 @@ async function make(shared: string | undefined): Promise<string> {
   try {
     writeFileSync(join(scripts, 'customize'), customize, { mode: 0o755 })
     const script = ['sh', '-c', build, scripts, root, mirror, packages.join(',')]
-    await succeeds('flock', [`${root}.lock`, ...script], { cwd: folder })
+    // What a package leaves running must not keep the lock.
+    await succeeds('flock', ['--close', `${root}.lock`, ...script], { cwd: folder })
   } finally {
     rmSync(scripts, { recursive: true })
   }

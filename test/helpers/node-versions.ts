@@ -32,7 +32,7 @@ async function makeOnce(
 ): Promise<void> {
   if (existsSync(file)) return
   await mkdir(folder, { recursive: true })
-  const locked = [`${folder}.lock`, 'sh', '-c', '[ -e "$0" ] || exec "$@"', file, ...argv]
+  const locked = ['--close', `${folder}.lock`, 'sh', '-c', '[ -e "$0" ] || exec "$@"', file, ...argv]
   await succeeds('flock', locked, { cwd: folder, ...(env && { env }) })
 }
 
