@@ -1,10 +1,13 @@
 /**
- * Makes the pages that repeat what the code says: docs/stages/NAME.md from each stage's metadata and
- * docs/errors.md from the table of errors. `--check` only says which page is out of date.
+ * Makes the pages that repeat what the code says: docs/stages/NAME.md from each stage's metadata, docs/verbs.md from
+ * the command line's help, and docs/errors.md from the table of errors. `--check` only says which page is out of date.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { toJsonSchema } from '@valibot/to-json-schema'
+import type { Command } from 'commander'
+import { program } from '../lib/cli/program.ts'
+import type { Session } from '../lib/cli/session.ts'
 import type { Stage } from '../lib/engine/stage.ts'
 import { errorCodes } from '../lib/errors.ts'
 import * as stages from '../stages/index.ts'
@@ -38,6 +41,7 @@ export function generatedPages(): Map<string, string> {
     'stages/README.md',
     `# Stages\n\n| stage | kind | what it does |\n| --- | --- | --- |\n${rows.join('\n')}\n`,
   )
+  pages.set('verbs.md', verbsPage())
   pages.set('errors.md', errorsPage())
   return pages
 }
@@ -85,6 +89,38 @@ function typeWords(schema: JsonSchema): string {
   if (schema.type === 'array') return `list of: ${typeWords(schema.items ?? {})}`
   // A custom schema has no JSON form: only derivations are custom.
   return schema.type ?? 'the result of a stage'
+}
+
+function verbsPage(): string {
+  // Help is all that is asked of it.
+  const verbs = leaves(program({} as Session))
+  return `# Verbs
+
+What \`fleetsie help VERB\` prints. \`npx zx pipeline.ts VERB\` is the same; \`fleetsie_mod\`, \`fleetsie_gen\` and
+\`fleetsie_srv\` are short for the verbs of the [desk](desk.md), \`gen\` and \`srv\`. Exit codes: [errors.md](errors.md).
+${verbs.map((verb) => `\n## ${pathOf(verb)}\n\n\`\`\`\n${helpOf(verb).trim()}\n\`\`\`\n`).join('')}`
+}
+
+/** Verbs, without the groups that hold them. */
+function leaves(command: Command): Command[] {
+  return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
+}
+
+function pathOf(verb: Command): string {
+  return verb.parent?.parent ? `${pathOf(verb.parent)} ${verb.name()}` : verb.name()
+}
+
+function helpOf(command: Command): string {
+  let text = ''
+  command.configureOutput({
+    writeOut: (part) => {
+      text += part
+    },
+    getOutHelpWidth: () => 100,
+    getOutHasColors: () => false,
+  })
+  command.outputHelp()
+  return text
 }
 
 function errorsPage(): string {
