@@ -28,7 +28,7 @@ export async function main(args: readonly string[], project: Project | undefined
       process.exitCode = errorCodes.E_USAGE.exit
     } else {
       const failure = session.interrupted ?? toFleetsieError(error)
-      session.emit(errorEvent(failure))
+      if (!session.interrupted || !session.endsByInterrupt) session.emit(errorEvent(failure))
       process.exitCode = failure.exitCode
     }
   } finally {

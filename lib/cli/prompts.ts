@@ -33,13 +33,22 @@ async function askOnTerminal(question: string, hidden: boolean, signal: AbortSig
   const output = openTerminal(question)
   const input = new ReadStream(openTerminal(question))
   const line = new Line()
+  let stop = (): void => {}
   try {
     // Before the question: what is typed at once must not be seen.
     if (hidden) input.setRawMode(true)
     writeSync(output, question)
     return await new Promise<string>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(interrupted()), { once: true })
-      const end = (): void => reject(new FleetsieError('E_CANCELLED', 'cancelled at a question'))
+      stop = (): void => {
+        // The terminal shows ^C behind the question.
+        if (!hidden) writeSync(output, '\n')
+        reject(interrupted())
+      }
+      signal.addEventListener('abort', stop, { once: true })
+      const end = (): void => {
+        if (!hidden) writeSync(output, '\n')
+        reject(new FleetsieError('E_CANCELLED', 'cancelled at a question'))
+      }
       input.once('error', reject).once('end', end)
       input.setEncoding('utf8').on('data', (text: string) => {
         const said = line.take(text)
@@ -50,6 +59,7 @@ async function askOnTerminal(question: string, hidden: boolean, signal: AbortSig
       })
     })
   } finally {
+    signal.removeEventListener('abort', stop)
     if (hidden) {
       input.setRawMode(false)
       writeSync(output, '\n')

@@ -14,6 +14,8 @@ export class Session {
   readonly controller = new AbortController()
   /** Set when a signal ended the run. */
   interrupted: FleetsieError | undefined
+  /** Of a verb that goes on until Ctrl-C: that it comes is no failure to tell of. */
+  endsByInterrupt = false
   private renderer: Renderer = plainRenderer(process, false)
   private store: Store | undefined
   private readonly onSignal = (signal: NodeJS.Signals): void => this.interrupt(signal)

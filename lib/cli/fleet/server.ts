@@ -1,16 +1,41 @@
 /** A fleet's server for as long as a verb needs it. */
 import { FleetsieError } from '../../errors.ts'
 import type { FleetPlace } from '../../fleet/client/fleet-folder.ts'
-import type { ConnectOptions, Host } from '../../hosts/ssh/types.ts'
+import type { ConnectOptions, Host, Prompts } from '../../hosts/ssh/types.ts'
 import { terminalPrompts } from '../prompts.ts'
 import type { Session } from '../session.ts'
 
-/** As `connect`. Who is not let in is told which verb lets people in. */
-export async function logIn(destination: string, options: ConnectOptions): Promise<Host> {
+/** Milliseconds after which somebody who waits wants to know for what. */
+const patience = 4000
+
+/** As `connect`. Who is not let in is told which verb lets people in, and who waits long, for what. */
+export async function logIn(
+  { signal, emit }: Pick<Session, 'signal' | 'emit'>,
+  destination: string,
+  env: ConnectOptions['env'] = process.env,
+): Promise<Host> {
   const { connect } = await import('../../hosts/ssh/connect.ts')
-  return connect(destination, options).catch((error: unknown) => {
+  const timer = setTimeout(() => {
+    emit({ type: 'warning', message: `${destination} has not answered yet` })
+  }, patience)
+  const asking = terminalPrompts(signal)
+  const prompts: Prompts = {
+    secret: (question) => {
+      clearTimeout(timer)
+      return asking.secret(question)
+    },
+    confirm: (question, details) => {
+      clearTimeout(timer)
+      return asking.confirm(question, details)
+    },
+  }
+  try {
+    return await connect(destination, { prompts, signal, env })
+  } catch (error) {
     throw withSrv(error, destination)
-  })
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 export function withSrv(error: unknown, destination: string): unknown {
@@ -23,8 +48,7 @@ export function withSrv(error: unknown, destination: string): unknown {
 
 /** Logs in as fleetsie@HOST. */
 export async function connectToFleet(session: Session, { host }: Pick<FleetPlace, 'host'>): Promise<Host> {
-  const { signal } = session
-  return logIn(`fleetsie@${host}`, { prompts: terminalPrompts(signal), signal, env: process.env })
+  return logIn(session, `fleetsie@${host}`)
 }
 
 /** Gives `work` a connection that is closed afterwards. */

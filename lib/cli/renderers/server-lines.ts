@@ -18,10 +18,14 @@ export function resourceLines({
 }: Of<'resource'>): string[] {
   const did = action === 'planned' ? 'would change' : `changed in ${formatDuration(ms ?? 0)}`
   const indent = ' '.repeat(13)
+  // Of a file that was not there, what it holds is asked for by --plan.
+  const shown = action === 'changed' && lines[0]?.startsWith('@@ -0,0 ') ? [] : lines
   return [
     `${server.padEnd(12)} ${did.padEnd(16)} ${resource}: ${because}`,
-    ...lines.slice(0, mostLines).map((line) => `${indent}${line}`),
-    ...(lines.length > mostLines ? [`${indent}… and ${lines.length - mostLines} more lines`] : []),
+    ...shown.slice(0, mostLines).map((line) => `${indent}${line}`),
+    ...(shown.length > mostLines
+      ? [`${indent}… and ${shown.length - mostLines} more lines (--json has all)`]
+      : []),
   ]
 }
 

@@ -77,6 +77,7 @@ function tell(
   const states = (['online', 'claimed', 'unclaimed', 'revoked'] as const).map(
     (state) => `${count(state)} ${state === 'claimed' ? 'away' : state}`,
   )
+  if (shown.length === 0 && all.length > 0) lines.push('none of its devices is like that')
   session.emit({
     type: 'answer',
     text: [...lines, `${all.length} ${all.length === 1 ? 'device' : 'devices'}: ${states.join(', ')}`].join(

@@ -12,7 +12,6 @@ import { checkFleet, checkNum, parseFleetHost } from '../../fleet/names.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
 import { callerHome, callerOf } from '../../images/caller.ts'
 import { logIn } from '../fleet/server.ts'
-import { terminalPrompts } from '../prompts.ts'
 import type { Session } from '../session.ts'
 import { temporaryRun } from '../temporary-run.ts'
 
@@ -66,10 +65,9 @@ function numAndDisk(third?: string, fourth?: string): { num?: number; disk?: str
 }
 
 async function connector(session: Session, server: string): Promise<() => Promise<Host>> {
-  const prompts = terminalPrompts(session.signal)
   // A partition takes sudo; the login is the user's all the same.
   const env = { ...process.env, HOME: await callerHome(process.env) }
-  return () => logIn(`fleetsie@${server}`, { prompts, signal: session.signal, env })
+  return () => logIn(session, `fleetsie@${server}`, env)
 }
 
 /** FLEET_NAME and FLEET_HOST alone: nothing is changed. */

@@ -2,7 +2,6 @@
 import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
 import { followPorts, type PortChange, type ServerChange } from '../../fleet/client/follow-ports.ts'
 import { logIn } from '../fleet/server.ts'
-import { terminalPrompts } from '../prompts.ts'
 import type { Session } from '../session.ts'
 
 export async function ports(
@@ -17,11 +16,11 @@ export async function ports(
   const place = await findPlace(process.env, fleet, host)
   const user = at > 0 ? destination!.slice(0, at) : 'fleetsie'
   const { signal } = session
-  const prompts = terminalPrompts(signal)
+  session.endsByInterrupt = true
   await followPorts({
     fleet: place.fleet,
     signal,
-    connect: () => logIn(`${user}@${place.host}`, { prompts, signal, env: process.env }),
+    connect: () => logIn(session, `${user}@${place.host}`),
     found: () => rememberHost(process.env, place),
     tell: (change) => tell(session, place, change),
   })

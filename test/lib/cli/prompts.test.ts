@@ -71,6 +71,11 @@ describe('questions on the terminal', { skip: missing('script', 'setsid') }, () 
     assert.equal(screen.replaceAll('\r', ''), 'Word 0? \nLook:\nRight 1? (yes/no) yes\n')
   })
 
+  it('leave what comes after Ctrl-C a line of its own', async () => {
+    const { screen } = await dialogue(['confirm'], ['\x03'])
+    assert.match(screen.replaceAll('\r', ''), /\(yes\/no\) \^C\n$/)
+  })
+
   it('fail with a hint where there is no terminal', () => {
     const { stdout } = spawnSync('setsid', ['-w', ...ask, 'secret', 'confirm'], { input: 'word\nyes\n' })
     assert.equal(stdout.toString(), '["E_USAGE","E_USAGE"]')

@@ -20,11 +20,17 @@ test('a change says how long it took', () => {
   ])
 })
 
+test('a change of a file is shown, and not all of a new one', () => {
+  const changed = { ...change, action: 'changed', ms: 1234 } as const
+  assert.equal(resourceLines({ ...changed, lines: ['@@ -1 +1 @@', '-a', '+b'] }).length, 4)
+  assert.equal(resourceLines({ ...changed, lines: ['@@ -0,0 +1 @@', '+b'] }).length, 1)
+})
+
 test('of a long difference the beginning is shown', () => {
   const lines = Array.from({ length: 100 }, (_, at) => `+${at}`)
   const shown = resourceLines({ ...change, action: 'planned', lines })
   assert.equal(shown.length, 42)
-  assert.equal(shown.at(-1), '             … and 60 more lines')
+  assert.equal(shown.at(-1), '             … and 60 more lines (--json has all)')
 })
 
 for (const [title, differ, plan, line] of [
