@@ -22,11 +22,12 @@ export const first = [
   'attach-killed',
   'debian',
   'provision',
+  'server-systemd',
 ]
 
 /**
- * Runs each file by node with the arguments that `argumentsFor` gives for it, and prints what it said when it has ended.
- * `scratch` is a folder. Returns exit code and milliseconds of each.
+ * Runs each file by node with the arguments that `argumentsFor` gives for it, and prints what it said when it has ended; of
+ * one file alone, at once. `scratch` is a folder. Returns exit code and milliseconds of each.
  * @param {readonly string[]} files @param {(file: string) => string[]} argumentsFor
  * @param {{ env: Record<string, string>, scratch: string }} where
  */
@@ -41,10 +42,11 @@ export async function runEndToEnd(files, argumentsFor, { env, scratch }) {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       say(`${clock()} ${file} begins`)
       const started = performance.now()
-      const said = join(scratch, `${basename(file)}.txt`)
+      const said = files.length > 1 ? join(scratch, `${basename(file)}.txt`) : undefined
       const code = await runNode([...isolated, process.execPath, ...argumentsFor(file)], env, said)
       const ms = performance.now() - started
-      say(`${readFileSync(said, 'utf8')}${clock()} ${file} has ended after ${Math.round(ms / 1000)} s`)
+      if (said !== undefined) say(readFileSync(said, 'utf8').trimEnd())
+      say(`${clock()} ${file} has ended after ${Math.round(ms / 1000)} s`)
       ended.push({ file, code, ms })
     }
   }
@@ -65,12 +67,12 @@ function ownMounts() {
   return spawnSync(isolated[0], [...isolated.slice(1), 'true']).status === 0 ? isolated : []
 }
 
-/** Its output goes to a file: a pipe would stay open for as long as anything that it left running. */
+/** Its output goes to the terminal or to a file: a pipe would stay open for as long as anything that it left running. */
 function runNode([command, ...args], env, output) {
-  const fd = openSync(output, 'w')
+  const fd = output === undefined ? 1 : openSync(output, 'w')
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, env: childEnvironment(env), stdio: ['ignore', fd, fd] })
     child.once('error', reject)
     child.once('exit', (code) => resolve(code ?? 1))
-  }).finally(() => closeSync(fd))
+  }).finally(() => fd > 2 && closeSync(fd))
 }
