@@ -51,6 +51,26 @@ d /run/fleetsie 0755 root root -
 d /run/fleetsie/dev 0755 root root -
 `
 
+/**
+ * By default 15% of the tasks that a machine can have: with 1 GB, those of some 200 devices, where PAM makes no sessions.
+ * Where it makes some, those who are still logging in count.
+ */
+const tasks = {
+  guard: {
+    text: `[ -d /run/systemd/system ] || exit 0
+for unit in ssh.service sshd.service; do
+	! systemctl --quiet is-active "$unit" || [ "$(systemctl show --property=TasksMax --value "$unit")" = infinity ] || exit 1
+done`,
+  },
+  does: {
+    text: `set -eu
+for unit in ssh.service sshd.service; do
+	if systemctl --quiet is-active "$unit"; then exec systemctl set-property "$unit" TasksMax=infinity >&2; fi
+done`,
+  },
+  because: 'systemd lets sshd have only so many processes',
+}
+
 /** Made by the program that uses it, which brings one of the older tool up to date as well, with the first `gen`. */
 const database = {
   guard: {
@@ -110,6 +130,7 @@ export async function serverState(options: ServerOptions): Promise<Resource[]> {
     ...programs.map((name) => link(`${serverFolder}/${name}`, `${currentClosure}/${name}`)),
     sshdDropIn('/etc/ssh/sshd_config.d/50-fleetsie.conf', sshdConfig),
     sshdSocket(),
+    command('tasks of sshd', tasks),
     service('ssh', ['ssh.service', 'sshd.service', 'ssh.socket']),
   ]
 }

@@ -29,14 +29,14 @@ find_holder
 [ -z "$holder" ] || fact holder "$holder"`
 
 // What an interrupted run of dpkg has left is finished first. The lists may be old or missing. Only one of apt's locks is
-// one that apt can be told to wait for.
+// one that apt can be told to wait for. needrestart only lists: to restart services is the administrator's affair.
 const install = `set -eu
 limit=$2
 command -v apt-get >/dev/null || {
 	echo "there is no apt-get to install $1 with: install it by hand" >&2
 	exit 1
 }
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l LC_ALL=C
 exec </dev/null >&2
 ${findHolder}
 waited=0
