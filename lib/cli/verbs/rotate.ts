@@ -47,6 +47,7 @@ export async function rotate(session: Session, name: string, options: RotateOpti
       const knownHosts = join(folder, 'known_hosts')
       await copyFile(known.knownHosts, knownHosts).catch(() => {})
       const job = { session, host, place, login: { ...known, knownHosts }, run }
+      tellFirst(session, devices.length)
       const failures = await inTurns(job, devices, options.jobs)
       if (!one) tellRest(session, all, devices.length - failures.length)
       if (failures[0]) throw failures[0]
@@ -99,6 +100,12 @@ function rotateOne(
       signal: session.signal,
     }),
   )
+}
+
+function tellFirst(session: Session, count: number): void {
+  if (count === 0) return
+  const what = count === 1 ? '1 device gets a new key' : `${count} devices get new keys`
+  session.emit({ type: 'note', message: `${what}; the tunnel is started anew, which takes some seconds` })
 }
 
 function tellRest(session: Session, all: readonly ListedDevice[], done: number): void {

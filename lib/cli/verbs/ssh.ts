@@ -35,6 +35,21 @@ export async function ssh(
   const reached = reachedBy(expectOnline(devices[0]!))
   const login = await temporaryRun(signal, (run) => operatorLogin(run, process.env, place, loginKey))
   process.exitCode = await onTerminal('ssh', [...sshArguments(place, login, reached), ...rest])
+  // The terminal shows ^C behind a question of ssh.
+  if (session.interrupted && process.stderr.isTTY) process.stderr.write('\n')
+  if (process.exitCode === 255 && !process.stdin.isTTY) await explain(session, login.knownHosts, name)
+}
+
+/** Of a host key that is not known ssh says no more than that it failed, where nobody can be asked. */
+async function explain(session: Session, knownHosts: string, name: string): Promise<void> {
+  const [hostname] = name.split('@')
+  const find = ['-F', hostname!, '-f', knownHosts]
+  const { exitCode } = await temporaryRun(session.signal, (run) =>
+    run('ssh-keygen', find, { okCodes: [0, 1, 255] }),
+  )
+  if (exitCode === 0) return
+  const message = `the host key of ${hostname} is not known here yet; in a terminal you are asked, else\nthis takes it: fleetsie ssh ${name} -o StrictHostKeyChecking=accept-new true`
+  session.emit({ type: 'warning', message })
 }
 
 /** Prints what ~/.ssh/config needs for every device that has claimed. */
