@@ -5,4 +5,4 @@ import { compiledFolder, programText, serverPrograms } from '../lib/fleet/bundle
 
 const folder = join(resolve(import.meta.dirname, '..'), 'dist', compiledFolder)
 mkdirSync(folder, { recursive: true })
-for (const name of serverPrograms) writeFileSync(join(folder, `${name}.mjs`), await programText(name))
+for (const name of serverPrograms) writeFileSync(join(folder, `${name}.cjs`), await programText(name))

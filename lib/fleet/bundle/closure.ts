@@ -67,7 +67,7 @@ async function collect({ tmp, signal }: Context, parts: Parts): Promise<ClosureF
   await takeSqlite(parts.sqlite, parts.architecture, join(tmp, 'better-sqlite3'), take, signal)
   const [start, ...others] = serverUnits
   for (const name of serverPrograms) {
-    await text(`${name}.mjs`, 0o444, programText(name))
+    await text(`${name}.cjs`, 0o444, programText(name))
     await text(name, 0o555, readFile(parts.unit(start)))
   }
   for (const name of others) await text(name, 0o555, readFile(parts.unit(name)))

@@ -1,15 +1,17 @@
-/** Makes one file of a program and what it imports: Node finds and reads each further file for half a millisecond. */
+/**
+ * Makes one file of a program and what it imports, for Node to find and read each further one takes half a millisecond;
+ * and makes it CommonJS, for which Node loads less: to import node:fs takes 4 ms, to require it nothing.
+ */
 
 interface How {
   /** The folder that names are relative to in the text: the same bytes wherever it lies. */
   root: string
-  format: 'esm' | 'cjs'
   /** What is left outside: names of packages, or patterns of files. */
   external: readonly string[]
 }
 
 /** The text, for Node 24. Fails where `entry` imports what is not there. */
-export async function oneFile(entry: string, { root, format, external }: How): Promise<Uint8Array> {
+export async function oneFile(entry: string, { root, external }: How): Promise<Uint8Array> {
   const { build } = await import('esbuild')
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -18,7 +20,9 @@ export async function oneFile(entry: string, { root, format, external }: How): P
     write: false,
     logLevel: 'silent',
     platform: 'node',
-    format,
+    format: 'cjs',
+    // What createRequire takes as well.
+    define: { 'import.meta.url': '__filename' },
     target: 'node24',
     charset: 'utf8',
     external: [...external],

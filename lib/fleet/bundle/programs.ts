@@ -23,11 +23,10 @@ export const compiledFolder = 'server'
  * was compiled, so that both give the same bytes.
  */
 export async function programText(name: ServerProgram): Promise<Uint8Array> {
-  if (import.meta.url.endsWith('.js')) return readFile(join(codeRoot, compiledFolder, `${name}.mjs`))
+  if (import.meta.url.endsWith('.js')) return readFile(join(codeRoot, compiledFolder, `${name}.cjs`))
   // better-sqlite3 lies beside it in the closure, with its binary.
   return oneFile(fileURLToPath(sourceOf(name)), {
     root: codeRoot,
-    format: 'esm',
     external: ['better-sqlite3'],
   })
 }

@@ -30,7 +30,7 @@ export async function takeSqlite(
   await packageFiles(tgz, (name) => placeOf(name, binary), each, signal)
   if (!seen.has(binaryPlace)) throw lacking(binary, tgz)
   if (!seen.has('lib/index.js')) throw lacking('lib/index.js', tgz)
-  const how = { root: scratch, format: 'cjs', external: ['*.node'] } as const
+  const how = { root: scratch, external: ['*.node'] }
   const text = await oneFile(join(scratch, 'lib/index.js'), how).catch((cause: unknown) => {
     throw new FleetsieError('E_DAMAGED', 'its JavaScript does not fit together', { file: tgz, cause })
   })
