@@ -8,6 +8,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { shellWord } from '../lib/formats/shell.ts'
 
 /** A program to measure, and what to do before each run, which is not measured. */
 export interface Subject {
@@ -123,7 +124,5 @@ export async function settle(): Promise<void> {
 
 /** What a reader can type to repeat it, as a shell would take it. */
 export function commandLine({ command, args }: Subject): string {
-  const quote = (text: string): string =>
-    /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
-  return [command, ...args].map(quote).join(' ')
+  return [command, ...args].map(shellWord).join(' ')
 }

@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { shellQuoted } from '../../lib/formats/shell.ts'
 import { detach } from './loop-devices.ts'
-import { limit, type Peer, type PeerWork, quoted } from './peer.ts'
+import { limit, type Peer, type PeerWork } from './peer.ts'
 import { type Tree, takeApart } from './tree.ts'
 
 const MiB = 1024 * 1024
@@ -18,7 +19,7 @@ export const debos: Peer = {
     execFileSync('tar', ['-rf', 'root.tar', '--transform=s,^boot,./boot/firmware,', 'boot'], { cwd: folder })
     await writeFile(join(folder, 'recipe.yaml'), recipe(tree, overlays))
     const output = join(folder, 'out.img.xz')
-    const steps = [`debos ${how.join(' ')} recipe.yaml`, `xz -6 -T0 -c disk.img > ${quoted(output)}`]
+    const steps = [`debos ${how.join(' ')} recipe.yaml`, `xz -6 -T0 -c disk.img > ${shellQuoted(output)}`]
     return {
       subject: { command: 'sh', args: ['-ec', steps.join('\n')], cwd: folder, env: workplace.env, limit },
       output,

@@ -1,7 +1,8 @@
 /** genimage: makes both filesystems anew from folders, then the disk. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { limit, type Peer, quoted } from './peer.ts'
+import { shellQuoted } from '../../lib/formats/shell.ts'
+import { limit, type Peer } from './peer.ts'
 import { type Tree, takeApart } from './tree.ts'
 
 export const genimage: Peer = {
@@ -13,12 +14,12 @@ export const genimage: Peer = {
     await writeFile(join(folder, 'genimage.cfg'), config(tree))
     const output = join(folder, 'out.img.xz')
     const steps = [
-      `cp -R ${quoted(join(overlays, 'part_1'))}/. boot/`,
-      `cp -R ${quoted(join(overlays, 'part_2'))}/. root/`,
+      `cp -R ${shellQuoted(join(overlays, 'part_1'))}/. boot/`,
+      `cp -R ${shellQuoted(join(overlays, 'part_2'))}/. root/`,
       'rm -rf tmp',
       'genimage --config genimage.cfg --rootpath root --inputpath input --outputpath made --tmppath tmp > log 2>&1 ||',
       '  { tail -n 3 log >&2; exit 1; }',
-      `xz -6 -T0 -c made/disk.img > ${quoted(output)}`,
+      `xz -6 -T0 -c made/disk.img > ${shellQuoted(output)}`,
     ]
     return {
       subject: { command: 'sh', args: ['-ec', steps.join('\n')], cwd: folder, env: workplace.env, limit },

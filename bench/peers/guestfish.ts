@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { limit, type Peer, quoted } from './peer.ts'
+import { shellQuoted } from '../../lib/formats/shell.ts'
+import { limit, type Peer } from './peer.ts'
 
 export const guestfish: Peer = {
   name: 'guestfish',
@@ -18,9 +19,9 @@ export const guestfish: Peer = {
     const script = join(folder, 'commands')
     await writeFile(script, `${(await commands(overlays)).join('\n')}\n`)
     const steps = [
-      `xz -dc -T0 ${quoted(stock.path)} > ${quoted(disk)}`,
-      `guestfish --rw --format=raw -a ${quoted(disk)} -f ${quoted(script)}`,
-      `xz -6 -T0 -c ${quoted(disk)} > ${quoted(output)}`,
+      `xz -dc -T0 ${shellQuoted(stock.path)} > ${shellQuoted(disk)}`,
+      `guestfish --rw --format=raw -a ${shellQuoted(disk)} -f ${shellQuoted(script)}`,
+      `xz -6 -T0 -c ${shellQuoted(disk)} > ${shellQuoted(output)}`,
     ]
     return {
       subject: { command: 'sh', args: ['-ec', steps.join('\n')], cwd: folder, env, limit },

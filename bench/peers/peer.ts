@@ -31,10 +31,5 @@ export interface Peer {
   tidy?(work: PeerWork): Promise<void>
 }
 
-/** Text as a shell takes it. */
-export function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
-}
-
 /** Ended after so many seconds: the largest of these images takes the slowest of these peers a third of that. */
 export const limit = 900

@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { shellQuoted } from '../../lib/formats/shell.ts'
 import { detach } from './loop-devices.ts'
-import { limit, type Peer, type PeerWork, quoted } from './peer.ts'
+import { limit, type Peer, type PeerWork } from './peer.ts'
 import { type Tree, takeApart } from './tree.ts'
 
 const MiB = 1024 * 1024
@@ -19,7 +20,7 @@ export const vmdb2: Peer = {
     const output = join(folder, 'out.img.xz')
     const lines = [
       'vmdb2 --rootfs-tarball root.tar --output disk.img image.yaml > log 2>&1 || { tail -n 3 log >&2; exit 1; }',
-      `xz -6 -T0 -c disk.img > ${quoted(output)}`,
+      `xz -6 -T0 -c disk.img > ${shellQuoted(output)}`,
     ]
     return {
       subject: { command: 'sh', args: ['-ec', lines.join('\n')], cwd: folder, env: workplace.env, limit },

@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { shellQuoted } from '../../lib/formats/shell.ts'
 import { inTurn, measure, type Subject } from '../measure.ts'
 import { nix } from '../peers/nix.ts'
-import { quoted } from '../peers/peer.ts'
 import { peerNotRun } from '../peers/run.ts'
 import { makeProject, type Project } from '../project.ts'
 import { compared, type Goal, type Row } from '../row.ts'
@@ -111,8 +111,8 @@ async function madeByMake(
 ): Promise<Subject> {
   const folder = join(root, 'nothing-make')
   await mkdir(folder)
-  const inputs = `${path} $(shell find ${quoted(overlays)} -type f)`
-  await writeFile(join(folder, 'Makefile'), `out.img.xz: ${inputs}\n\tcp ${quoted(path)} $@\n`)
+  const inputs = `${path} $(shell find ${shellQuoted(overlays)} -type f)`
+  await writeFile(join(folder, 'Makefile'), `out.img.xz: ${inputs}\n\tcp ${shellQuoted(path)} $@\n`)
   const subject: Subject = { command: 'make', args: [], cwd: folder, env }
   execFileSync('make', { cwd: folder, env, stdio: 'ignore' })
   return subject

@@ -1,4 +1,6 @@
 /** The completion script for bash: a function that looks at the words before the cursor. */
+
+import { shellQuoted } from '../../formats/shell.ts'
 import type { Flag, Programs, Values, Verb } from './words.ts'
 
 export function bashScript({ names, short }: Programs, verbs: readonly Verb[]): string {
@@ -50,13 +52,13 @@ ${withValues(verbs)
   if [[ $cur == -* ]]; then
     case $verb in
 ${verbs.map(flagsCase).join('\n')}
-      *) _fleetsie_words ${quoted(['--help', '--version'].join('\n'))} ;;
+      *) _fleetsie_words ${shellQuoted(['--help', '--version'].join('\n'))} ;;
     esac
     return
   fi
   case $verb in
-    '') _fleetsie_words ${quoted([...top, 'help'].join('\n'))} ;;
-    help) _fleetsie_words ${quoted(top.join('\n'))} ;;
+    '') _fleetsie_words ${shellQuoted([...top, 'help'].join('\n'))} ;;
+    help) _fleetsie_words ${shellQuoted(top.join('\n'))} ;;
 ${verbs.map(argumentsCase).join('\n')}
   esac
 }
@@ -78,7 +80,7 @@ function takers(verbs: readonly Verb[]): string {
 function groups(verbs: readonly Verb[]): string {
   return verbs
     .filter(({ path }) => path.length > 1)
-    .map(({ path }) => `      ${quoted(path.join(' '))}) verb=${quoted(path.join(' '))} ;;`)
+    .map(({ path }) => `      ${shellQuoted(path.join(' '))}) verb=${shellQuoted(path.join(' '))} ;;`)
     .join('\n')
 }
 
@@ -87,17 +89,17 @@ function valueCase(verb: Verb, flag: Flag): string {
 }
 
 function patterns({ path }: Verb, { names }: Flag): string {
-  return names.map((name) => quoted(`${path.join(' ')} ${name}`)).join(' | ')
+  return names.map((name) => shellQuoted(`${path.join(' ')} ${name}`)).join(' | ')
 }
 
 function flagsCase(verb: Verb): string {
   const names = verb.flags.flatMap((flag) => flag.names)
-  return `      ${quoted(verb.path.join(' '))}) _fleetsie_words ${quoted(names.join('\n'))} ;;`
+  return `      ${shellQuoted(verb.path.join(' '))}) _fleetsie_words ${shellQuoted(names.join('\n'))} ;;`
 }
 
 function argumentsCase({ path, holds, args, repeats }: Verb): string {
-  const name = quoted(path.join(' '))
-  if (holds.length > 0) return `    ${name}) _fleetsie_words ${quoted(holds.join('\n'))} ;;`
+  const name = shellQuoted(path.join(' '))
+  if (holds.length > 0) return `    ${name}) _fleetsie_words ${shellQuoted(holds.join('\n'))} ;;`
   if (args.length === 0) return `    ${name}) ;;`
   if (args.length === 1 && repeats) return `    ${name}) ${complete(args[0]!)} ;;`
   const places = args.map((values, index) => {
@@ -110,7 +112,7 @@ function argumentsCase({ path, holds, args, repeats }: Verb): string {
 function complete(values: Values): string {
   switch (values.from) {
     case 'list':
-      return `_fleetsie_words ${quoted(values.list.join('\n'))}`
+      return `_fleetsie_words ${shellQuoted(values.list.join('\n'))}`
     case 'files':
       return '_fleetsie_files'
     case 'nothing':
@@ -118,8 +120,4 @@ function complete(values: Values): string {
     default:
       return `_fleetsie_ask ${values.from}`
   }
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`
 }

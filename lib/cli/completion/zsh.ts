@@ -1,4 +1,6 @@
 /** The completion script for zsh, with the description of each word. */
+
+import { shellQuoted } from '../../formats/shell.ts'
 import type { Flag, Programs, Values, Verb } from './words.ts'
 
 export function zshScript({ names, short }: Programs, verbs: readonly Verb[]): string {
@@ -15,7 +17,7 @@ _fleetsie_verbs() {
   verbs=(
 ${verbs
   .filter(({ path }) => path.length === 1)
-  .map(({ path, about }) => `    ${quoted(`${path[0]}:${about}`)}`)
+  .map(({ path, about }) => `    ${shellQuoted(`${path[0]}:${about}`)}`)
   .join('\n')}
   )
   _describe verb verbs
@@ -46,7 +48,7 @@ function verbFunction(verb: Verb, _index: number, verbs: readonly Verb[]): strin
     const cases = children.map(
       ({ path }) => `      ${path.at(-1)}) _fleetsie_verb_${path.join('_').replaceAll('-', '_')} ;;`,
     )
-    const names = children.map(({ path, about }) => quoted(`${path.at(-1)}:${about}`)).join(' ')
+    const names = children.map(({ path, about }) => shellQuoted(`${path.at(-1)}:${about}`)).join(' ')
     return `${name}() {
   local -a names=(${names})
   if (( CURRENT == 2 )); then _describe verb names
@@ -61,14 +63,14 @@ ${cases.join('\n')}
   const flags = verb.flags.map(flagSpec)
   const args = verb.args.map((values, index) => {
     const goesOn = verb.repeats && index === verb.args.length - 1
-    return quoted(`${goesOn ? '*' : ''}: :${action(values)}`)
+    return shellQuoted(`${goesOn ? '*' : ''}: :${action(values)}`)
   })
   return `${name}() {\n  _arguments -s ${[...flags, ...args].join(' \\\n    ')}\n}`
 }
 
 function flagSpec({ names, about, value }: Flag): string {
   const text = `[${about.replace(/[[\]:]/g, '\\$&')}]${value ? `: :${action(value)}` : ''}`
-  return names.map((name) => quoted(`(${names.join(' ')})${name}${text}`)).join(' ')
+  return names.map((name) => shellQuoted(`(${names.join(' ')})${name}${text}`)).join(' ')
 }
 
 function action(values: Values): string {
@@ -82,8 +84,4 @@ function action(values: Values): string {
     default:
       return ` _fleetsie_ask ${values.from}`
   }
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -5,6 +5,7 @@ import { fetch } from '../../../stages/fetch.ts'
 import type { Derivation } from '../../engine/stage.ts'
 import type { Store } from '../../engine/store/store.ts'
 import { FleetsieError } from '../../errors.ts'
+import { shellWord } from '../../formats/shell.ts'
 import { lastPart } from '../../images/download/last-part.ts'
 import { expectImage } from './looks-like.ts'
 import type { ImageSource } from './record.ts'
@@ -38,10 +39,10 @@ export async function sourceOf(
 }
 
 function withoutSum(url: string): FleetsieError {
-  const quoted = /^[\w@%+=:,./~-]+$/.test(url) ? url : `'${url.replaceAll("'", "'\\''")}'`
+  const quoted = shellWord(url)
   return new FleetsieError('E_USAGE', 'an image from the web needs its sha256', {
     hint: `its publisher lists it, mostly in a file beside it:
-       curl -fL ${quoted.endsWith("'") ? `${quoted.slice(0, -1)}.sha256'` : `${quoted}.sha256`}
+       curl -fL ${shellWord(`${url}.sha256`)}
        fleetsie_mod init ${quoted} --sha256 SUM
   where nobody lists it, take the one of what comes now:
        fleetsie_mod init ${quoted} --sha256 "$(curl -fL ${quoted} | sha256sum | cut -c1-64)"`,

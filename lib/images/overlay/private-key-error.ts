@@ -1,9 +1,10 @@
 /** The one answer to a private key in an overlay. */
 import { FleetsieError } from '../../errors.ts'
+import { shellWord } from '../../formats/shell.ts'
 
 export function refusePrivateKey(path: string): FleetsieError {
   const atDesk = path.startsWith('overlays/part_')
-    ? `; at a desk: fleetsie_mod save --allow-private-key ${quoted(path)}`
+    ? `; at a desk: fleetsie_mod save --allow-private-key ${shellWord(path)}`
     : ''
   return new FleetsieError(
     'E_UNSAFE',
@@ -13,9 +14,4 @@ export function refusePrivateKey(path: string): FleetsieError {
       hint: `remove it, or allow it by \`allowPrivateKeys: [${JSON.stringify(path)}]\`${atDesk}`,
     },
   )
-}
-
-/** For a shell. */
-function quoted(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }

@@ -1,4 +1,6 @@
 /** The shell programs that put a push in its place on the device: POSIX sh with what busybox has. */
+
+import { shellQuoted } from '../../formats/shell.ts'
 import type { Item } from './item.ts'
 import type { Removal, Steps } from './steps.ts'
 
@@ -126,10 +128,10 @@ export function planScript(steps: Steps, names: ReadonlyMap<Item, string>, fat: 
   let folder: string | undefined
   const go = (path: string, verb: 'at' | 'seek'): string => {
     const cut = path.lastIndexOf('/')
-    const next = `${verb} ${quoted(`/${path.slice(0, Math.max(cut, 0))}`.replace(/^\/$/, ''))}`
+    const next = `${verb} ${shellQuoted(`/${path.slice(0, Math.max(cut, 0))}`.replace(/^\/$/, ''))}`
     if (next !== folder) lines.push(next)
     folder = next
-    return quoted(path.slice(cut + 1))
+    return shellQuoted(path.slice(cut + 1))
   }
   for (const removal of steps.removals) lines.push(removalLine(removal, go(removal.path, 'seek')))
   // The device's clock: programs notice a changed file by its time.
@@ -148,7 +150,7 @@ export function planScript(steps: Steps, names: ReadonlyMap<Item, string>, fat: 
   for (const item of steps.items) {
     if (item.linkTo === undefined) continue
     const name = go(item.path, 'at')
-    lines.push(`link ${quoted(`/${item.linkTo}`)} ${name}`)
+    lines.push(`link ${shellQuoted(`/${item.linkTo}`)} ${name}`)
   }
   for (const item of steps.items.filter(({ type }) => type === 'directory').reverse()) {
     if (!said(item)) continue
@@ -171,8 +173,4 @@ function folderLine({ attributes }: Item, member: string, name: string): string 
   const { mode, uid, gid, xattrs } = attributes
   const more = xattrs.size > 0 ? ' xattrs' : ''
   return `folder ${member} ${name} ${mode.toString(8).padStart(4, '0')} ${uid}:${gid}${more}`
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }

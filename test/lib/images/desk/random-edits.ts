@@ -1,4 +1,6 @@
 /** Random edits of a merged tree, as a shell script that goes on when an edit has no place. */
+
+import { shellQuoted } from '../../../../lib/formats/shell.ts'
 import type { Random } from '../../../helpers/random.ts'
 
 const names = [
@@ -18,16 +20,14 @@ const names = [
   '.gitignore',
 ]
 
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
-
 /** `paths` are those that are there now. */
 export function randomEdit(random: Random, paths: readonly string[]): string {
-  const any = (): string => quoted(`./${random.pick(paths)}`)
+  const any = (): string => shellQuoted(`./${random.pick(paths)}`)
   const fresh = (): string => {
     const folder = random.pick(['', ...paths])
-    return quoted(`./${folder}${folder && '/'}${random.pick(names)}`)
+    return shellQuoted(`./${folder}${folder && '/'}${random.pick(names)}`)
   }
-  const text = quoted(random.pick(['', 'one\n', '*\n', 'x'.repeat(random.int(1, 5000))]))
+  const text = shellQuoted(random.pick(['', 'one\n', '*\n', 'x'.repeat(random.int(1, 5000))]))
   const mode = random.pick(['644', '600', '755', '4755', '2711', '1777', '0', '700', '111'])
   const edits: (() => string)[] = [
     () => `p=${fresh()}; [ ! -p "$p" ]; [ ! -c "$p" ]; printf %s ${text} > "$p"`,
@@ -49,7 +49,7 @@ export function randomEdit(random: Random, paths: readonly string[]): string {
     () => `mv -T ${any()} ${fresh()}`,
     () => `mv -T ${any()} ${any()}`,
     () =>
-      `ln -sfT ${quoted(random.pick(['x', '/etc', '../a', 'd/sub', ...names]))} ${random.pick([any(), fresh()])}`,
+      `ln -sfT ${shellQuoted(random.pick(['x', '/etc', '../a', 'd/sub', ...names]))} ${random.pick([any(), fresh()])}`,
     () => `ln ${any()} ${fresh()}`,
     () => `cp -a ${any()} ${fresh()}`,
     () => `p=${any()}; cp -a "$p" "$p.kept" && rm -r "$p" && mv "$p.kept" "$p"`,
