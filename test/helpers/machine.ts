@@ -17,16 +17,19 @@ interface How {
   keep?: boolean
   /** The machine has the network that qemu has; else none but a DHCP server. */
   network?: boolean
+  /** A port that leads into the machine, as qemu's hostfwd has it. */
+  forward?: string
   /** What runs qemu: command and arguments for its argument list. */
   by?: (argv: readonly string[]) => [command: string, args: string[]]
 }
 
 /** Boots `disk`, a raw image that stays as it is, and with it more arguments of qemu. */
 export function boot(disk: string, more: readonly string[] = [], how: How = {}): Machine {
-  const { keep = false, network = false, by = ([command, ...args]) => [command!, args] } = how
+  const { keep = false, network = false, forward, by = ([command, ...args]) => [command!, args] } = how
   const form = keep ? 'format=qcow2' : 'format=raw,snapshot=on'
   const drive = `file=${disk.replaceAll(',', ',,')},${form},if=virtio`
-  const nic = `user,model=virtio-net-pci,restrict=${network ? 'off' : 'on'}`
+  const forwarded = forward === undefined ? '' : `,hostfwd=${forward}`
+  const nic = `user,model=virtio-net-pci,restrict=${network ? 'off' : 'on'}${forwarded}`
   const args = [
     ...[
       '-accel',

@@ -11,9 +11,13 @@ import { pathToFileURL } from 'node:url'
 import type { BuildEvent } from '../../lib/engine/events.ts'
 import { removeTree } from '../../lib/engine/store/remove.ts'
 import { FleetServer } from './fleet-server.ts'
+import { needs, needsRoot } from './needs.ts'
 import { type Ended, events } from './npm-project.ts'
 import { copyCode } from './scratch.ts'
 import { SrvProgram } from './srv.ts'
+
+/** Why a managed fleet cannot be here; false where it can. */
+export const noFleet = needsRoot || needs('mmdebstrap', 'unshare', 'nsenter', 'ip', 'script', 'ssh')
 
 export interface Ran extends Ended {
   events: BuildEvent[]
@@ -48,6 +52,21 @@ export class ManagedFleet {
       throw error
     } finally {
       await program.remove()
+    }
+  }
+
+  /** A fleet `barn` of four, of which barn-1 and barn-2 have claimed and are connected. */
+  static async barn(): Promise<{ fleet: ManagedFleet; first: FleetServer; second: FleetServer }> {
+    const fleet = await ManagedFleet.start()
+    try {
+      await fleet.does('gen', 'barn', '192.0.2.1', '4', fleet.disk)
+      const first = await fleet.device(1)
+      const second = await fleet.device(2)
+      await fleet.online('barn', 2)
+      return { fleet, first, second }
+    } catch (error) {
+      await fleet.stop()
+      throw error
     }
   }
 
@@ -163,7 +182,7 @@ export class ManagedFleet {
 }
 
 /** What fleetsie_provision and systemd do, without the waiting. $1: $0 of the script, $2 hardware id, $3 OTP. */
-const provision = `set -eu
+export const provision = `set -eu
 hwid=$2 otp=$3
 [ "$(id -u admin)" = 1000 ]
 cd /
