@@ -1,26 +1,16 @@
-/** Reads files and folders of a partition without a mount; symlinks are followed inside the image. */
+/** Reads files of a partition without a mount; symlinks are followed inside the image. */
 import { FleetsieError } from '../errors.ts'
 import { ExtReader } from './ext/reader.ts'
 import { FatReader } from './fat/reader.ts'
 import { type EditablePartition, partitionName } from './partition-edit.ts'
 import { type MergedNode, MergedTree } from './tree/merged.ts'
-import { type NodeType, shown, toBytes, type Volume } from './volume.ts'
+import { toBytes, type Volume } from './volume.ts'
 import { type Window, withWindow } from './window.ts'
 
 /** Where to read: the disk image and one of its partitions. */
 export interface TreePlace {
   disk: string
   partition: EditablePartition
-}
-
-export interface FolderEntry {
-  name: string
-  type: NodeType
-  /** Bytes. */
-  size: number
-  mode: number
-  uid: number
-  gid: number
 }
 
 const defaultLimit = 64 * 1024 * 1024
@@ -53,19 +43,6 @@ export function readFile(place: TreePlace, path: string, limit = defaultLimit): 
     const whole = Buffer.alloc(size)
     for (const { at, bytes } of volume.pieces(id)) bytes.copy(whole, at)
     return whole
-  })
-}
-
-/** What is in the folder at `path`, sorted by bytes. Fails with E_INPUT if there is no such folder. */
-export function listFolder(place: TreePlace, path: string): Promise<FolderEntry[]> {
-  return withNode(place, path, (volume, node) => {
-    if (node?.origin === undefined) throw absent(place, path)
-    if (node.type !== 'directory') throw refused(place, path, `is a ${node.type}, not a folder`)
-    const names = [...volume.list(node.origin)].sort(([a], [b]) => (a < b ? -1 : 1))
-    return names.map(([name, id]) => {
-      const { type, size, mode, uid, gid } = volume.node(id)
-      return { name: shown(name), type, size, mode, uid, gid }
-    })
   })
 }
 

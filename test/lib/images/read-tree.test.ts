@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { open } from 'node:fs/promises'
 import { test } from 'node:test'
-import { exists, listFolder, readFile } from '../../../lib/images/read-tree.ts'
+import { exists, readFile } from '../../../lib/images/read-tree.ts'
 import { Bench, failsWith, file, folder, link } from './apply/layers.ts'
 
 test('files of ext are read through links, which stay inside the image', async (t) => {
@@ -15,7 +15,6 @@ test('files of ext are read through links, which stay inside the image', async (
     link('out', '../../../usr/big'),
     link('a', 'b'),
     link('b', 'a'),
-    file('odd\nname', '1'),
   )
   for (const path of ['/usr/big', 'usr/big', 'lib/big', '/abs', 'out', '/lib/../abs']) {
     assert.ok((await readFile(bench, path)).equals(big), path)
@@ -25,21 +24,7 @@ test('files of ext are read through links, which stay inside the image', async (
     assert.equal(await exists(bench, path), false)
     await assert.rejects(readFile(bench, path), failsWith('E_INPUT', /part_2 does not exist/))
   }
-  assert.deepEqual(
-    (await listFolder(bench, '/')).map(({ name, type }) => `${type} ${name}`),
-    [
-      'symlink a',
-      'symlink abs',
-      'symlink b',
-      'symlink lib',
-      'directory lost+found',
-      'file odd\nname',
-      'symlink out',
-      'directory usr',
-    ],
-  )
   await assert.rejects(readFile(bench, 'lib'), failsWith('E_INPUT', /is a directory, not a file/))
-  await assert.rejects(listFolder(bench, 'abs'), failsWith('E_INPUT', /is a file, not a folder/))
   await assert.rejects(readFile(bench, 'abs', 1000), failsWith('E_INPUT', /the limit is 1000/))
 })
 
@@ -58,7 +43,7 @@ for (const [fault, at, value] of superblockFaults) {
     field.writeUInt16LE(value)
     await disk.write(field, 0, 2, bench.partition.offset + 1024 + at)
     await disk.close()
-    await assert.rejects(listFolder(bench, '/'), failsWith('E_DAMAGED', /not a sound ext filesystem/))
+    await assert.rejects(exists(bench, '/'), failsWith('E_DAMAGED', /not a sound ext filesystem/))
   })
 }
 
@@ -66,10 +51,6 @@ test('files of FAT are read whatever the case', async (t) => {
   const bench = await (await Bench.open(t)).fat(32, 40)
   await bench.put(folder('Boot'), file('Boot/Config.txt', 'a=1'))
   assert.equal((await readFile(bench, '/boot/CONFIG.TXT')).toString(), 'a=1')
-  assert.deepEqual(
-    (await listFolder(bench, 'BOOT')).map(({ name, size }) => [name, size]),
-    [['Config.txt', 3]],
-  )
   assert.equal(await exists(bench, 'Boot/other'), false)
 })
 
