@@ -13,7 +13,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readPartitionTable, writeTable } from '../../lib/images/partitions.ts'
@@ -21,6 +20,7 @@ import type { SyncRequest } from '../../lib/images/sync/sync.ts'
 import { MiB, TestDisk, tool } from './disks.ts'
 import { type Member, pack } from './layers.ts'
 import { dead } from './processes.ts'
+import { freePort } from './sshd.ts'
 
 /** Layers by partition. */
 export type LayerSet = Record<number, Member[]>
@@ -209,15 +209,4 @@ Match User box
     chmodSync(join(folder, 'bin/ssh'), 0o755)
     process.env['PATH'] = `${join(folder, 'bin')}:${this.path}`
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }
