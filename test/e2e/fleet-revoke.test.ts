@@ -3,10 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import type { FleetServer } from '../helpers/fleet-server.ts'
-import { ManagedFleet } from '../helpers/managed-fleet.ts'
-import { needs, needsRoot } from '../helpers/needs.ts'
-
-const skip = needsRoot || needs('mmdebstrap', 'unshare', 'nsenter', 'ip', 'script', 'ssh')
+import { ManagedFleet, noFleet } from '../helpers/managed-fleet.ts'
 
 /** A login of the device to the server with the key that it has now, and what comes of it. */
 async function check(device: FleetServer, key = '~/.ssh/fleetsie'): Promise<string> {
@@ -17,16 +14,12 @@ async function check(device: FleetServer, key = '~/.ssh/fleetsie'): Promise<stri
 
 const tunnelOf = (device: FleetServer): Promise<string> => device.does('pgrep', '-f', 'ssh -T.*localhost:22')
 
-describe('a fleet whose keys change', { skip }, () => {
+describe('a fleet whose keys change', { skip: noFleet }, () => {
   let fleet: ManagedFleet
   let first: FleetServer
   let second: FleetServer
   before(async () => {
-    fleet = await ManagedFleet.start()
-    await fleet.does('gen', 'barn', '192.0.2.1', '4', fleet.disk)
-    first = await fleet.device(1)
-    second = await fleet.device(2)
-    await fleet.online('barn', 2)
+    ;({ fleet, first, second } = await ManagedFleet.barn())
   })
   after(() => fleet?.stop())
 

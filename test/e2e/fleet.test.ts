@@ -1,25 +1,18 @@
 /** A fleet's manager at work: list, log in, copy, forward; with real sshds on all sides. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { FleetServer } from '../helpers/fleet-server.ts'
-import { ManagedFleet } from '../helpers/managed-fleet.ts'
-import { needs, needsRoot } from '../helpers/needs.ts'
+import { ManagedFleet, noFleet } from '../helpers/managed-fleet.ts'
 
-const skip = needsRoot || needs('mmdebstrap', 'unshare', 'nsenter', 'ip', 'script', 'ssh')
-
-describe('the manager of a fleet', { skip }, () => {
+describe('the manager of a fleet', { skip: noFleet }, () => {
   let fleet: ManagedFleet
   let first: FleetServer
   let second: FleetServer
   before(async () => {
-    fleet = await ManagedFleet.start()
-    await fleet.does('gen', 'barn', '192.0.2.1', '4', fleet.disk)
-    first = await fleet.device(1)
-    second = await fleet.device(2)
-    await fleet.online('barn', 2)
+    ;({ fleet, first, second } = await ManagedFleet.barn())
   })
   after(() => fleet?.stop())
 
@@ -50,6 +43,7 @@ describe('the manager of a fleet', { skip }, () => {
   test('lets its manager run commands on a device with a certificate of hours', async () => {
     const asked = await fleet.fleetsie('ssh', 'barn-1', 'hostname')
     assert.equal(asked.code, 255, 'nobody can be asked whether the key is right')
+    assert.match(asked.stderr, /warning: the host key of barn-1 is not known here yet/)
     const { stdout } = await fleet.does('ssh', 'barn-1', ...trusting, 'hostname; id -un')
     assert.equal(stdout, 'barn-1\nadmin\n')
     // Known from now on.
@@ -64,6 +58,25 @@ describe('the manager of a fleet', { skip }, () => {
       .map((time) => Date.parse(`${time}Z`))
     assert.equal((to! - from!) / 3600_000, 8 + 5 / 60)
     assert.match(told, /Principals: \n\s+fleetsie\n/)
+  })
+
+  test('is told of a fleet or a device that the server does not have, and keeps no name of it', async () => {
+    for (const [words, message] of [
+      [
+        ['ports', 'brn', 'fleetsie@192.0.2.1'],
+        /there is no fleet brn on 192\.0\.2\.1\n {2}try: it has barn\n/,
+      ],
+      [['ssh', '--config', 'brn@192.0.2.1'], /there is no fleet brn/],
+      [['devices', 'brn@192.0.2.1'], /there is no fleet brn/],
+      [['revoke', 'brn@192.0.2.1', '-y'], /there is no fleet brn/],
+      [['ssh', 'barn-9', 'true'], /there is no device barn-9/],
+      [['rotate', 'barn-9'], /there is no device barn-9/],
+    ] as const) {
+      const { code, stderr } = await fleet.fleetsie(...words)
+      assert.deepEqual([code, message.test(stderr)], [1, true], `${words.join(' ')}: ${stderr}`)
+    }
+    const kept = readdirSync(join(fleet.server.manager.home, '.config/fleetsie/fleets'))
+    assert.deepEqual(kept.sort(), ['barn.host', 'barn@192.0.2.1'])
   })
 
   test('passes options of ssh, and is known to scp by its configuration', async () => {

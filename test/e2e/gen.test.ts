@@ -1,7 +1,6 @@
 /** `gen` against a server that `srv` has set up: real sshd, real databases, and the disk's key tried by OpenSSH's ssh. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
@@ -20,9 +19,9 @@ import { blankCard, loopDevice } from '../helpers/cards.ts'
 import { MiB, tool } from '../helpers/disks.ts'
 import { FleetServer } from '../helpers/fleet-server.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
-import { type Ended, events } from '../helpers/npm-project.ts'
+import type { Ended } from '../helpers/npm-project.ts'
 import { withServerClosure } from '../helpers/server-closure.ts'
-import { SrvProgram } from '../helpers/srv.ts'
+import { type Ran, SrvProgram } from '../helpers/srv.ts'
 
 const skip =
   needsRoot ||
@@ -49,34 +48,9 @@ describe('gen', { skip }, () => {
     rmSync(top, { recursive: true, force: true })
   })
 
-  interface Ran extends Ended {
-    events: BuildEvent[]
-  }
-
-  /** As a manager types it. `hear` gets each event as it comes, with --json. */
-  async function gen(
-    args: readonly string[],
-    hear: (event: BuildEvent, kill: () => void) => void = () => {},
-  ): Promise<Ran> {
-    const [command, rest] = server.enter(['setsid', '-w', ...program.command(args, 'gen')], {
-      env: program.env,
-    })
-    const child = spawn(command, rest, { cwd: top, stdio: ['ignore', 'pipe', 'pipe'] })
-    const ended: Ended = { code: null, stdout: '', stderr: '' }
-    let line = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      ended.stdout += text
-      line += text
-      const whole = line.slice(0, line.lastIndexOf('\n') + 1)
-      line = line.slice(whole.length)
-      for (const event of events(whole)) hear(event, () => child.kill('SIGKILL'))
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      ended.stderr += text
-    })
-    const [code] = (await once(child, 'close')) as [number | null]
-    return { ...ended, code, events: events(ended.stdout) }
-  }
+  /** As a manager types it. It is killed after the first event for which `hear` is true, with --json. */
+  const gen = (args: readonly string[], hear?: (event: BuildEvent) => boolean): Promise<Ran> =>
+    program.run(server, args, { verb: 'gen', cwd: top, ...(hear && { killAfter: hear }) })
 
   const generated = ({ stdout }: Ended): string[] =>
     [...stdout.matchAll(/^Generated device (.*)$/gm)].map((found) => found[1]!)
@@ -242,9 +216,10 @@ await pipeline({ disk: () => usb({ bundle, fleet: 'york', host: '${place}', disk
   test('killed while the server works, the same command goes on: nothing twice, the disk whole', async () => {
     const disk = folder('cut')
     const args = ['ouse', place, '5', disk]
-    const killed = await gen([...args, '--json'], (event, kill) => {
-      if (event.type === 'start' && event.stage === 'server') kill()
-    })
+    const killed = await gen(
+      [...args, '--json'],
+      (event) => event.type === 'start' && event.stage === 'server',
+    )
     assert.equal(killed.code, null)
     const again = await gen(args)
     assert.equal(again.code, 0, again.stdout + again.stderr)
@@ -259,6 +234,7 @@ await pipeline({ disk: () => usb({ bundle, fleet: 'york', host: '${place}', disk
     const disk = folder('broken')
     const ended = await gen(['humber', place, '5', disk, '--json'], (event) => {
       if (event.type === 'start' && event.stage === 'server') restarted ??= server.restartSshd()
+      return false
     })
     await restarted
     // The cut may come before the request, in it, or after the answer.

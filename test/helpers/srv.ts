@@ -20,10 +20,15 @@ export interface Ran extends Ended {
   ms: number
 }
 
-interface Kill {
+interface How {
+  /** Asked for each event as it comes, with --json. The program is killed when it is true. */
   killAfter?: (event: BuildEvent) => boolean
   /** Asked every 2 ms: for moments that no event tells. */
   killWhen?: () => boolean
+  /** Default: srv. */
+  verb?: string
+  /** Where the manager is. */
+  cwd?: string
 }
 
 /** The password that the tests give to fleetsie. */
@@ -51,11 +56,12 @@ export class SrvProgram {
     return removeTree(this.folder)
   }
 
-  /** Without a terminal. It is killed after the first event that `killAfter` knows, or as soon as `killWhen` is true. */
-  async run(server: FleetServer, args: readonly string[], { killAfter, killWhen }: Kill = {}): Promise<Ran> {
-    const [command, rest] = server.enter(['setsid', '-w', ...this.command(args)], { env: this.env })
+  /** Without a terminal. */
+  async run(server: FleetServer, args: readonly string[], how: How = {}): Promise<Ran> {
+    const { killAfter, killWhen, verb, cwd = '/' } = how
+    const [command, rest] = server.enter(['setsid', '-w', ...this.command(args, verb)], { env: this.env })
     const started = performance.now()
-    const child = spawn(command, rest, { cwd: '/', stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
     const ended: Ended = { code: null, stdout: '', stderr: '' }
     let line = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
