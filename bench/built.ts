@@ -20,7 +20,7 @@ export function imageOf(subject: Subject, sample: Sample): Image {
   return imageAmong(subject.cwd, eventsOf(sample.stdout).flatMap(artifactsIn))
 }
 
-export function imageAmong(folder: string, artifacts: readonly Artifact[]): Image {
+function imageAmong(folder: string, artifacts: readonly Artifact[]): Image {
   const image = artifacts.findLast(({ path }) => path.endsWith('.img.xz'))
   if (image === undefined) throw new Error('the build named no .img.xz among its artifacts')
   const path = isAbsolute(image.path) ? image.path : join(folder, image.path)

@@ -12,7 +12,7 @@ const fail = (path: string, message: string, hint?: string): FleetsieError =>
   new FleetsieError('E_INPUT', `${JSON.stringify(path)}: ${message}`, hint === undefined ? {} : { hint })
 
 /** Checks a path that does not come from a layer's top folder, name by name. */
-export function checkPath(path: string): void {
+function checkPath(path: string): void {
   if (path === '') throw fail(path, 'an entry without a name')
   if (path.includes('\0')) throw fail(path, 'a name with a NUL byte')
   if (Buffer.byteLength(path) > tarLimits.pathBytes) {

@@ -25,7 +25,7 @@ export interface BlockHeader {
 }
 
 /** How many bytes the header that begins with this byte has. @throws E_DAMAGED for an index's 0 */
-export function blockHeaderSize(first: number, offset: number): number {
+function blockHeaderSize(first: number, offset: number): number {
   if (first === 0) throw damaged('here a block should begin, but the index does', offset)
   return (first + 1) * 4
 }

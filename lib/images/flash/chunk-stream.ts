@@ -23,12 +23,12 @@ export interface ChunkStream {
 }
 
 /** Bytes of chunk `index` of an image of `size` bytes. */
-export function chunkLength(index: number, size: number): number {
+function chunkLength(index: number, size: number): number {
   return Math.min(chunkSize, size - index * chunkSize)
 }
 
 /** Runs of chunks as ranges of the disk. */
-export function chunkRanges(indexes: readonly number[], size: number): ByteRange[] {
+function chunkRanges(indexes: readonly number[], size: number): ByteRange[] {
   const ranges: ByteRange[] = []
   for (const index of indexes) {
     const offset = index * chunkSize

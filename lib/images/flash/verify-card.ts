@@ -116,7 +116,7 @@ async function wrongCell({ card, image, signal }: Verification, cell: Cell): Pro
 }
 
 /** `at`: byte of the image. */
-export function wrongByte({ areas }: Card, at: number): FleetsieError {
+function wrongByte({ areas }: Card, at: number): FleetsieError {
   const { target, image } = areas.find((area) => at < area.image.offset + area.image.length) ?? areas.at(-1)!
   return new FleetsieError(
     'E_VERIFY',

@@ -106,7 +106,7 @@ function described(entry: LayerEntry, line: MtreeEntry): LayerEntry {
 }
 
 /** Only what the line says. */
-export function attributesIn(line: MtreeEntry): Partial<LayerAttributes> {
+function attributesIn(line: MtreeEntry): Partial<LayerAttributes> {
   const { mode, uid, gid, mtime, xattrs } = line
   return {
     ...(mode !== undefined && { mode }),
