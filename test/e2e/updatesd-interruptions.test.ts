@@ -10,17 +10,16 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { MiB, missing, tool } from '../helpers/disks.ts'
-import { shellEnvironment } from '../helpers/npm-project.ts'
+import { checkout, shellEnvironment } from '../helpers/npm-project.ts'
 import { Random } from '../helpers/random.ts'
 
 const interruptions = 100
 const cardsAtOnce = 2
 const imageSize = 32 * MiB
 const headLength = 4096
-const bin = fileURLToPath(new URL('../../lib/cli/bin.ts', import.meta.url))
-const loader = import.meta.resolve('tsx')
+/** Compiled, as it is installed: it is started some 250 times. */
+const bin = join(checkout, 'dist/lib/cli/bin.js')
 const signals = ['SIGINT', 'SIGTERM', 'SIGKILL'] as const
 const seed = process.env['FLEETSIE_SEED'] ?? randomBytes(4).toString('hex')
 
@@ -33,6 +32,8 @@ let folder = ''
 let images: Image[] = []
 
 before(async () => {
+  const { compile }: { compile(root: string): void } = await import(join(checkout, 'scripts/compile.mjs'))
+  compile(checkout)
   folder = await mkdtemp(join(tmpdir(), 'fleetsie-interrupted-'))
   const random = new Random(`images ${seed}`)
   const first = await makeImage('one', random, undefined)
@@ -79,7 +80,7 @@ function updatesd(
   stop?: { signal: NodeJS.Signals; after: number; writing: boolean },
 ): Promise<Ended> {
   const verb = ['updatesd', '--whole', place.card, '--image', image.file, '-y', '--json']
-  const args = ['--import', loader, bin, ...verb, ...(full ? ['--full'] : [])]
+  const args = [bin, ...verb, ...(full ? ['--full'] : [])]
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: folder,
