@@ -1,5 +1,6 @@
 /** Whether a file that a run touched is still what the image has. Times do not count. */
 import type { FileHandle } from 'node:fs/promises'
+import { deviceOf } from '../ext/inode.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { toBytes, type Volume } from '../volume.ts'
 import { ContentComparer } from '../volume-content.ts'
@@ -28,7 +29,7 @@ export async function sameNode(
       return volume.target(id) === toBytes(node.target)
     case 'character':
     case 'block': {
-      const device = deviceOf(volume, id)
+      const device = volume instanceof ExtReader ? deviceOf(volume.inode(id)) : undefined
       return device?.major === node.major && device.minor === node.minor
     }
     default:
@@ -46,14 +47,4 @@ async function sameContent(volume: Volume, id: number, content: AsyncIterable<Bu
   const comparer = new ContentComparer(volume, id)
   for await (const bytes of content) if (!comparer.update(bytes)) return false
   return comparer.same()
-}
-
-/** Linux, fs/ext4/inode.c, ext4_iget: a device's number is where a file's first blocks would be. */
-export function deviceOf(volume: Volume, id: number): { major: number; minor: number } | undefined {
-  if (!(volume instanceof ExtReader)) return undefined
-  const { raw } = volume.inode(id)
-  const old = raw.readUInt32LE(0x28)
-  if (old !== 0) return { major: (old >>> 8) & 0xff, minor: old & 0xff }
-  const wide = raw.readUInt32LE(0x2c)
-  return { major: (wide >>> 8) & 0xfff, minor: (wide & 0xff) | ((wide >>> 12) & 0xfff00) }
 }

@@ -1,6 +1,6 @@
 /** The stock image's files as a desk compares with them. Paths and names are UTF-8 text. */
 import { createHash } from 'node:crypto'
-import { deviceOf } from '../customize/same.ts'
+import { deviceOf } from '../ext/inode.ts'
 import { ExtReader } from '../ext/reader.ts'
 import { openVolume } from '../read-tree.ts'
 import { foldName, shown, toBytes, type Volume, type VolumeNode } from '../volume.ts'
@@ -82,7 +82,7 @@ export class Stock {
   }
 
   device(id: number): { major: number; minor: number } | undefined {
-    return deviceOf(this.volume, id)
+    return this.volume instanceof ExtReader ? deviceOf(this.volume.inode(id)) : undefined
   }
 
   /** Takes a file's bytes piece by piece; `same()` at the end says whether the stock's file `id` has just those. */

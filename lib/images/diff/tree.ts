@@ -1,4 +1,5 @@
 /** A tree of files as a comparison sees it: a filesystem, or one with layers over it. */
+import { deviceOf } from '../ext/inode.ts'
 import { ExtReader } from '../ext/reader.ts'
 import type { MergedNode, MergedTree } from '../tree/merged.ts'
 import { foldName, type NodeType, type Volume, type VolumeTime } from '../volume.ts'
@@ -59,7 +60,7 @@ export class VolumeTree implements Tree<number> {
     if (this.volume instanceof ExtReader) {
       const inode = this.volume.inode(id)
       state.xattrs = this.volume.xattrs(inode)
-      if (type === 'character' || type === 'block') state.device = deviceOf(inode.raw)
+      if (type === 'character' || type === 'block') state.device = deviceOf(inode)
     }
     if (type === 'symlink') state.target = this.volume.target(id)
     return state
@@ -104,12 +105,4 @@ export class LayeredTree implements Tree<MergedNode> {
       ...(device === undefined ? {} : { device }),
     }
   }
-}
-
-/** i_block[0] holds a small number in the old form, i_block[1] any other: Linux's old_decode_dev and new_decode_dev. */
-function deviceOf(raw: Buffer): { major: number; minor: number } {
-  const old = raw.readUInt32LE(0x28)
-  if (old !== 0) return { major: (old >>> 8) & 0xff, minor: old & 0xff }
-  const wide = raw.readUInt32LE(0x2c)
-  return { major: (wide >>> 8) & 0xfff, minor: (wide & 0xff) | ((wide >>> 12) & 0xfff00) }
 }

@@ -93,6 +93,14 @@ export function encodeTime(time: VolumeTime, wide: boolean): { low: number; extr
   return { low, extra: wide ? nanoseconds * 4 + epoch : 0 }
 }
 
+/** i_block[0] holds a small number in the old form, i_block[1] any other: Linux's old_decode_dev and new_decode_dev. */
+export function deviceOf({ raw }: Inode): { major: number; minor: number } {
+  const old = raw.readUInt32LE(0x28)
+  if (old !== 0) return { major: (old >>> 8) & 0xff, minor: old & 0xff }
+  const wide = raw.readUInt32LE(0x2c)
+  return { major: (wide >>> 8) & 0xfff, minor: (wide & 0xff) | ((wide >>> 12) & 0xfff00) }
+}
+
 /** A device's number as i_block[0] and i_block[1] hold it. */
 export function encodeDevice(major: number, minor: number): [number, number] {
   if (major < 256 && minor < 256) return [major * 256 + minor, 0]
