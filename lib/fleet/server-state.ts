@@ -71,6 +71,22 @@ done`,
   because: 'systemd lets sshd have only so many processes',
 }
 
+// Of most settings sshd takes the first, of this one the last.
+const startups = `sshd -T 2>/dev/null | awk -F '[ :]' '$1 == "maxstartups" { most = $2 } END { exit !(most >= 1000) }'`
+
+/** An administrator's own setting is told, and left. */
+const maxStartups = {
+  guard: { text: startups },
+  does: {
+    text: `set -eu
+if ! ${startups}; then
+	echo "$(sshd -T | grep ^maxstartups) comes from another file and counts more than ours: remove it there, and reload sshd" >&2
+	exit 1
+fi`,
+  },
+  because: 'sshd drops connections when many devices are switched on together',
+}
+
 /** Made by the program that uses it, which brings one of the older tool up to date as well, with the first `gen`. */
 const database = {
   guard: {
@@ -129,6 +145,7 @@ export async function serverState(options: ServerOptions): Promise<Resource[]> {
     command(mainFile(serverFolder), database),
     ...programs.map((name) => link(`${serverFolder}/${name}`, `${currentClosure}/${name}`)),
     sshdDropIn('/etc/ssh/sshd_config.d/50-fleetsie.conf', sshdConfig),
+    command('MaxStartups of sshd', maxStartups),
     sshdSocket(),
     command('tasks of sshd', tasks),
     service('ssh', ['ssh.service', 'sshd.service', 'ssh.socket']),

@@ -67,7 +67,7 @@ describe('a fleet server under systemd', { skip }, () => {
     manager('ssh', '-o', 'BatchMode=yes', `${user}@${server.address}`, ...words)
 
   const changeSshd = (content: string, seconds: number, ...more: string[]): Promise<Ended> => {
-    const path = '/etc/ssh/sshd_config.d/40-test.conf'
+    const path = '/etc/ssh/sshd_config.d/60-test.conf'
     const words = [`admin@${server.address}`, server.desk.password, path, content, `${seconds}`, ...more]
     return manager(process.execPath, '--import', import.meta.resolve('tsx'), changing, ...words)
   }
@@ -122,7 +122,7 @@ END
     assert.equal((await ssh('admin', 'true')).code, 255)
     t.diagnostic(`${at()}: locked out, and the session has ended`)
     await server.does(
-      'while [ -e /etc/ssh/sshd_config.d/40-test.conf ] || [ -e /var/lib/fleetsie/sshd.rollback ]; do sleep 0.2; done',
+      'while [ -e /etc/ssh/sshd_config.d/60-test.conf ] || [ -e /var/lib/fleetsie/sshd.rollback ]; do sleep 0.2; done',
     )
     assert.equal((await ssh('admin', 'true')).code, 0)
     t.diagnostic(`${at()}: let in again`)
@@ -180,13 +180,13 @@ printf '[Service]\\nExecStart=-/usr/sbin/sshd -i\\nStandardInput=socket\\nKillMo
 systemctl stop ssh.socket ssh.service
 systemctl daemon-reload
 systemctl start ssh.socket`)
-    const each = await changeSshd('LoginGraceTime 77\n', 60)
+    const each = await changeSshd('MaxAuthTries 5\n', 60)
     assert.equal(each.code, 0, each.stderr)
     assert.equal(
       await server.does(
-        'systemctl show --property=MaxConnections --value ssh.socket; sshd -T | grep ^logingrace',
+        'systemctl show --property=MaxConnections --value ssh.socket; sshd -T | grep ^maxauthtries',
       ),
-      '20000\nlogingracetime 77\n',
+      '20000\nmaxauthtries 5\n',
     )
     assert.equal(await server.does(session), before)
     t.diagnostic(`${at()}: with an sshd for each connection`)

@@ -83,6 +83,12 @@ describe('srv', { skip }, () => {
     assert.equal(saved, main)
     assert.match(await server.does('sshd', '-T'), /^maxstartups 1000:30:2000$/m)
     await server.does('rm', '/etc/ssh/sshd_config.d/10-forgotten.conf')
+    // Unlike others, this setting counts where it stands last.
+    await server.does('sh', '-c', 'echo "MaxStartups 10:30:60" >>/etc/ssh/sshd_config')
+    await server.restartSshd()
+    const lost = await srv()
+    assert.equal(lost.code, 4, lost.stdout + lost.stderr)
+    assert.match(lost.stderr, /maxstartups 10:30:60 comes from another file and counts more than ours/)
   })
 
   test('is repaired by the next run, wherever it was killed', async () => {
