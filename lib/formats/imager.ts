@@ -6,9 +6,6 @@ import { FleetsieError } from '../errors.ts'
 import { isoDate } from './dates.ts'
 import { sortedJson } from './json.ts'
 
-/** Ways in which the Imager can customise an image. */
-export const imagerInitFormats = ['none', 'systemd', 'cloudinit', 'cloudinit-rpi'] as const
-
 export interface ImagerEntry {
   /** Shown in the list. */
   name: string
@@ -27,7 +24,6 @@ export interface ImagerEntry {
   devices: readonly string[]
   /** armel, armhf or armv8. */
   architecture?: string
-  initFormat?: (typeof imagerInitFormats)[number]
 }
 
 /** Writes the list. Sizes must be whole and positive. */
@@ -52,7 +48,6 @@ export function formatImagerList(entry: ImagerEntry): string {
         release_date: isoDate(entry.epoch),
         devices: entry.devices,
         architecture: entry.architecture,
-        init_format: entry.initFormat,
       },
     ],
   })
