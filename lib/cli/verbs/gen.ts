@@ -175,6 +175,10 @@ function tell(
       ...(zipFile === undefined ? {} : { zip: zipFile }),
     },
   })
+  if (reply.unclaimed === 0) {
+    const message = `no device of ${fleet} is unclaimed; if that is its name, this makes some:\nfleetsie gen ${fleet} ${server} 10`
+    session.emit({ type: 'warning', message })
+  }
   if (!disk || !place) return
   const revoke = `this ends that: fleetsie revoke ${fleet} --lot ${disk.lot}`
   if (!place.hasPermissions) {

@@ -71,7 +71,8 @@ export async function generate(order: GenOrder, tools: GenTools): Promise<GenOut
     )
     const made = target && (await writeDisk(target, reply, order, tools))
     await pending.done()
-    await rememberHost(tools.env, { fleet, host: server })
+    // A name without a device may be mistyped.
+    if (reply.generated.length + reply.unclaimed > 0) await rememberHost(tools.env, { fleet, host: server })
     return { reply, ...(made ? { disk: made } : {}) }
   } finally {
     await session.close()

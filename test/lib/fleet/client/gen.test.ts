@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { knownFleets } from '../../../../lib/fleet/client/fleet-folder.ts'
 import { zipPlace } from '../../../../lib/fleet/disk/zip.ts'
 import { MiB, tool } from '../../../helpers/disks.ts'
 import { needsRoot } from '../../../helpers/needs.ts'
@@ -124,6 +125,14 @@ describe('gen makes a disk', { skip }, () => {
     await desk.gen(1, desk.disk)
     assert.deepEqual(readdirSync(desk.at('custom')), ['packages'])
     assert.deepEqual(readdirSync(desk.at('customize')), [])
+  })
+
+  test('a name that has no device, mistyped perhaps, is not kept for other verbs', async () => {
+    const desk = new Desk(top)
+    await desk.gen(0, desk.disk, 'hlul')
+    assert.deepEqual(await knownFleets(desk.env), [])
+    await desk.gen(1)
+    assert.deepEqual(await knownFleets(desk.env), [{ fleet: 'hull', host: 'fleet.example' }])
   })
 
   test('a damaged database is made anew, with a warning', async () => {
