@@ -12,6 +12,7 @@ import {
   readSync,
   writeSync,
 } from 'node:fs'
+import { publicKeyPattern } from './names.ts'
 
 /** A claimed device: its key holds its own port, and reaches the server's zabbix port. */
 interface Device {
@@ -43,16 +44,30 @@ export function deviceLine(device: Device): string {
   return `${options.join(',')} ${key} ${hostname}`
 }
 
+/** The first line of the file: the devices that were revoked, by their numbers. sshd takes it for a comment. */
+export function revokedLine(numbers: readonly number[]): string {
+  return [revokedMark, ...numbers].join(' ')
+}
+
+const revokedMark = '# revoked:'
+/** Bytes; more is read where there are more devices. */
+const head = 4096
+
 /**
- * Makes sure that the file at `path` has this device's line, and that it is on the disk. The caller holds the
- * write lock of the fleet's database: whoever replaces the file holds the same. A `fresh` device has no line yet,
- * so the file is not read. Fails with what the system says; the file is then as it was.
+ * Makes sure that the file at `path` has this device's line, and that it is on the disk. The caller holds the write lock of
+ * the fleet's database: whoever replaces the file holds the same. Answers false where the file says that the device was
+ * revoked, or has another key: whoever replaced it may have died before the database said the same. A `fresh` device has no
+ * line yet, so that no more than the first line is read. Fails with what the system says; the file is then as it was.
  */
-export function ensureDeviceLine(path: string, device: Device, fresh: boolean): void {
+export function ensureDeviceLine(path: string, device: Device, fresh: boolean): boolean {
   const file = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600)
   try {
     const { size } = fstatSync(file)
-    if (!fresh && hasDevice(readFrom(file, 0, size), device)) return
+    if (isRevoked(file, size, device)) return false
+    if (!fresh) {
+      const found = find(readFrom(file, 0, size), device)
+      if (found) return found === 'this key'
+    }
     const last = readFrom(file, Math.max(0, size - 1), Math.min(size, 1))
     // Whoever wrote last may have died in the middle of a line: it must not swallow this one.
     const start = last === '' || last === '\n' ? '' : '\n'
@@ -63,15 +78,29 @@ export function ensureDeviceLine(path: string, device: Device, fresh: boolean): 
       ftruncateSync(file, size)
       throw error
     }
+    return true
   } finally {
     closeSync(file)
   }
 }
 
-function hasDevice(text: string, device: Device): boolean {
+function isRevoked(file: number, size: number, { fleet, hostname }: Device): boolean {
+  let text = readFrom(file, 0, Math.min(size, head))
+  if (!text.startsWith(revokedMark)) return false
+  if (!text.includes('\n')) text = readFrom(file, 0, size)
+  const [line = ''] = text.split('\n', 1)
+  return line.split(' ').some((number) => `${fleet}-${number}` === hostname)
+}
+
+function find(text: string, device: Device): 'this key' | 'another key' | undefined {
   // The comment is the only part that may be torn off and leave a line that sshd takes.
   const taken = deviceLine(device).slice(0, -device.hostname.length - 1)
-  return text.split('\n').some((line) => line === taken || line.startsWith(`${taken} `))
+  const [options = ''] = taken.split(' ssh-ed25519 ')
+  const lines = text.split('\n')
+  if (lines.some((line) => line === taken || line.startsWith(`${taken} `))) return 'this key'
+  const isOther = (line: string): boolean =>
+    line.startsWith(`${options} `) && publicKeyPattern.test(line.slice(options.length + 1, taken.length))
+  return lines.some(isOther) ? 'another key' : undefined
 }
 
 function readFrom(file: number, position: number, length: number): string {

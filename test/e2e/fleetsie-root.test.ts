@@ -49,6 +49,8 @@ const hostile: [title: string, args: string[]][] = [
   ['keys with an expression for a length', ['write-keys', 'there', '1+$(id)']],
   ['files of a fleet that is not there', ['own-files', 'nobody']],
   ['files of two fleets', ['own-files', 'there', 'there']],
+  ['the databases of a fleet that is not there', ['open-files', 'nobody']],
+  ['the databases of two fleets', ['open-files', 'there', 'owl']],
   ['the session of another fleet', ['end-session', 'there', 'owl-1']],
   ['the session of no number', ['end-session', 'there', 'there-']],
   ['the session of a pattern', ['end-session', 'there', 'there-*']],
@@ -161,7 +163,7 @@ describe('fleetsie_root', { skip }, () => {
     await helper('own-files', 'there')
     assert.equal(
       await server.does('stat', '-c', '%U:%G %a', `${folder}/fleet.sqlite`),
-      'fleetsie_there:fleetsie 666\n',
+      'fleetsie_there:fleetsie 600\n',
     )
     assert.equal(await server.does('sha256sum', '/etc/shadow'), shadow)
   })
@@ -192,6 +194,17 @@ describe('fleetsie_root', { skip }, () => {
     assert.equal(await live(), 'there-11\n')
     await helper('end-session', 'there', 'there-7')
     assert.equal(await live(), 'there-11\n')
+    const named = (input: string): Promise<Ended> =>
+      server.run(['/usr/local/sbin/fleetsie_root', 'end-session', 'there', '-'], { input })
+    for (const input of ['', 'there-11\n*\n', 'owl-1\n', 'there-11 /\n']) {
+      assert.equal((await named(input)).code, 1, input)
+    }
+    assert.equal(await live(), 'there-11\n')
+    await session('there-2')
+    await session('there-3')
+    assert.equal((await named('there-3\nthere-99\nthere-11\n')).code, 0)
+    assert.equal(await live(), 'there-2\n')
+    await helper('end-session', 'there', 'there-2')
   })
 
   test('ends the connection of a device that lets nothing run, and all of a fleet', {

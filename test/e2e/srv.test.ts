@@ -101,7 +101,7 @@ describe('srv', { skip }, () => {
     const paths = ['/home/fleetsie/fleets/Wren_1', '/home/fleetsie/fleets/Wren_1/fleet.sqlite']
     assert.equal(
       await server.does('stat', '-c', '%U:%G %a', ...paths, '/run/fleetsie/dev/Wren_1'),
-      'fleetsie_Wren_1:fleetsie 2770\nfleetsie_Wren_1:fleetsie 666\nfleetsie_Wren_1:fleetsie 2750\n',
+      'fleetsie_Wren_1:fleetsie 2770\nfleetsie_Wren_1:fleetsie 600\nfleetsie_Wren_1:fleetsie 2750\n',
     )
     assert.match(await server.does('id', 'fleetsie_Wren_1'), /fleetsie-fleets/)
   })

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { toFleetsieError } from '../../lib/errors.ts'
+import { type FleetFiles, LocalFleetFiles } from '../../lib/fleet/registry/fleet-files.ts'
 import { fleetFolder } from '../../lib/fleet/registry/paths.ts'
 import type { RootHelper, Server, Step } from '../../lib/fleet/registry/server.ts'
 import { answerRequest } from '../../lib/fleet/server/dispatch.ts'
@@ -42,7 +43,9 @@ export class FakeServer {
     const reached = (step: Step): void => {
       if (step === this.breakAt) throw new Killed()
     }
-    return { folder: this.folder, name: 'server', helper, now: () => Math.floor(Date.now() / 1000), reached }
+    const files = (fleet: string): FleetFiles => new LocalFleetFiles(this.folder, fleet)
+    const now = (): number => Math.floor(Date.now() / 1000)
+    return { folder: this.folder, name: 'server', helper, files, now, reached }
   }
 
   connect = async (): Promise<Host> => {

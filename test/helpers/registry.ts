@@ -8,6 +8,7 @@ import { Readable } from 'node:stream'
 import { serveClaim } from '../../lib/fleet/claim/serve.ts'
 import { hashOtp } from '../../lib/fleet/names.ts'
 import { FleetDatabase } from '../../lib/fleet/registry/database.ts'
+import { type FleetFiles, LocalFleetFiles } from '../../lib/fleet/registry/fleet-files.ts'
 import { fleetFile, fleetFolder, mainFile, provisioningFile } from '../../lib/fleet/registry/paths.ts'
 import type { DeviceRow } from '../../lib/fleet/registry/schema.ts'
 import type { RootHelper, Server, Step } from '../../lib/fleet/registry/server.ts'
@@ -73,9 +74,13 @@ export class RegistryServer implements Server {
     ownFiles: async (fleet) => {
       this.called.push(`own-files ${fleet}`)
     },
-    endSession: async (fleet, hostname) => {
-      this.called.push(`end-session ${fleet} ${hostname ?? '*'}`)
+    endSession: async (fleet, hostnames) => {
+      this.called.push(`end-session ${fleet} ${hostnames?.join(' ') ?? '*'}`)
     },
+  }
+
+  files(fleet: string): FleetFiles {
+    return new LocalFleetFiles(this.folder, fleet)
   }
 
   gen(wish: Wish = {}): Promise<GenReply> {
@@ -86,11 +91,11 @@ export class RegistryServer implements Server {
     return join(this.folder, `authorized_keys.${fleet}`)
   }
 
-  /** The lines of a fleet's authorized_keys. */
+  /** The lines of a fleet's authorized_keys that sshd reads. */
   keys(fleet = 'birds'): string[] {
-    return existsSync(this.#keysFile(fleet))
-      ? readFileSync(this.#keysFile(fleet), 'utf8').split('\n').slice(0, -1)
-      : []
+    const text = existsSync(this.#keysFile(fleet)) ? readFileSync(this.#keysFile(fleet), 'utf8') : ''
+    const lines = text.split('\n').slice(0, -1)
+    return lines.filter((line) => !line.startsWith('#'))
   }
 
   /** The answer that device number `device` gets for `otp`, through the forced command of a disk. */

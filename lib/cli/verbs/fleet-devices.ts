@@ -25,9 +25,18 @@ export async function fleetDevices(
   const places = await Promise.all(fleets.map((fleet) => findPlace(process.env, fleet, options.host)))
   if (options.csv && !options.json) session.emit({ type: 'answer', text: csvHeader })
   for (const place of places) {
-    const { devices } = await onFleetServer(session, place, (host) => listDevices(host, place.fleet, session))
+    const { devices, guesses } = await onFleetServer(session, place, (host) =>
+      listDevices(host, place.fleet, session),
+    )
     await rememberHost(process.env, place)
     tell(session, devices.filter(wanted(options)), devices, options)
+    for (const { lot, wrong, last } of guesses) {
+      const when = new Date(last * 1000).toISOString().slice(0, 16).replace('T', ' ')
+      session.emit({
+        type: 'warning',
+        message: `the disk ${lot} sent ${wrong} wrong passwords, the last at ${when} UTC\n  try: where it was lost, fleetsie revoke ${place.fleet} --lot ${lot}`,
+      })
+    }
   }
 }
 

@@ -98,8 +98,8 @@ function letIn(db: FleetDatabase, outcome: Outcome, fleet: string, authorizedKey
   return db.transaction(() => {
     if (!stillHas(db, claimed)) return { answer: { kind: 'Bad' } }
     const { hostname, port, key, fresh } = claimed
-    ensureDeviceLine(authorizedKeys, { fleet, hostname, port, key }, fresh)
-    return outcome
+    const has = ensureDeviceLine(authorizedKeys, { fleet, hostname, port, key }, fresh)
+    return has ? outcome : { answer: { kind: 'Bad' } }
   })
 }
 

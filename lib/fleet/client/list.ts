@@ -2,13 +2,15 @@
 import { FleetsieError } from '../../errors.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
 import { hostname } from '../names.ts'
-import { type ListedDevice, type ListRequest, listReply } from '../server/protocol.ts'
+import { type ListedDevice, type ListReply, type ListRequest, listReply } from '../server/protocol.ts'
 import { callServer } from './call.ts'
 
 export interface Listed {
   devices: ListedDevice[]
   /** The line by which operators log in to the devices; null while there is none. */
   loginKey: string | null
+  /** The disks that sent many wrong passwords. */
+  guesses: ListReply['fleets'][number]['guesses']
 }
 
 /**
@@ -35,5 +37,5 @@ export async function listDevices(
       hint: `fleetsie devices ${fleet}`,
     })
   }
-  return { devices, loginKey: known.login_key }
+  return { devices, loginKey: known.login_key, guesses: known.guesses }
 }

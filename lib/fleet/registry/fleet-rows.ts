@@ -44,10 +44,15 @@ export function readFleetRows(db: FleetDatabase, fleet: string): FleetRows {
     `SELECT rowid AS rowid FROM devices WHERE ${long.join(' OR ')} LIMIT 1`,
   )
   if (odd) throw damaged(db.file, `row ${odd.rowid} of devices holds more than a device's row can`)
+  return checkRows(db.all<DeviceRow>(`SELECT ${documentedColumns.join(', ')} FROM devices`), fleet, db.file)
+}
+
+/** The rows by their number. Fails with E_DAMAGED, naming the first one that cannot be one of ours. */
+export function checkRows(given: readonly DeviceRow[], fleet: string, file: string): FleetRows {
   const rows: FleetRows = new Map()
-  for (const row of db.all<DeviceRow>(`SELECT ${documentedColumns.join(', ')} FROM devices`)) {
+  for (const row of given) {
     const wrong = wrongColumn(row, fleet)
-    if (wrong) throw damaged(db.file, `row ${String(row.id)} of devices: ${wrong} is not what it can be`)
+    if (wrong) throw damaged(file, `row ${String(row.id)} of devices: ${wrong} is not what it can be`)
     rows.set(row.id_in_fleet, row)
   }
   return rows

@@ -1,8 +1,9 @@
 /**
  * The authorized_keys of a fleet's user, as the registry has it: one line for each live disk and each claimed device, and
- * for each key that a device is changing to.
+ * for each key that a device is changing to. First comes who was revoked: with this file, in place at one moment, a device
+ * is revoked, whatever the databases say yet.
  */
-import { deviceLine, diskLine } from '../authorized-keys.ts'
+import { deviceLine, diskLine, revokedLine } from '../authorized-keys.ts'
 import { publicKeyPattern } from '../names.ts'
 import type { FleetDatabase } from './database.ts'
 import { isLive, lotsOf } from './lots.ts'
@@ -25,5 +26,10 @@ export function authorizedKeys(db: FleetDatabase, fleet: string, server: string,
       const key = line.split(' ', 2).join(' ')
       return publicKeyPattern.test(key) ? [deviceLine({ fleet, hostname, port, key })] : []
     })
-  return [...disks, ...devices].map((line) => `${line}\n`).join('')
+  const revoked = db.all<{ id: number }>(
+    "SELECT id_in_fleet AS id FROM devices WHERE fleet = ? AND hwid LIKE 'revoked:%' ORDER BY id_in_fleet",
+    fleet,
+  )
+  const first = revoked.length > 0 ? [revokedLine(revoked.map(({ id }) => id))] : []
+  return [...first, ...disks, ...devices].map((line) => `${line}\n`).join('')
 }

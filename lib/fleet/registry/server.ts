@@ -1,4 +1,5 @@
 /** What the requests work on: a server's folder, its clock, and what has to be done as root. */
+import type { FleetFiles } from './fleet-files.ts'
 
 /** The verbs of units/fleetsie_root. */
 export interface RootHelper {
@@ -8,8 +9,8 @@ export interface RootHelper {
   writeKeys(fleet: string, text: string): Promise<void>
   /** Gives the fleet's databases to that user. */
   ownFiles(fleet: string): Promise<void>
-  /** Ends the ssh sessions of a device, or of all of a fleet. */
-  endSession(fleet: string, hostname: string | undefined): Promise<void>
+  /** Ends the ssh sessions of devices, or of all of a fleet. */
+  endSession(fleet: string, hostnames: readonly string[] | undefined): Promise<void>
 }
 
 export interface Server {
@@ -18,6 +19,8 @@ export interface Server {
   /** How comments of keys call this machine. */
   name: string
   helper: RootHelper
+  /** The databases of a fleet, which only its own user opens. */
+  files(fleet: string): FleetFiles
   /** Unix seconds. */
   now(): number
   /** Told of each step that is done, so that tests can end the process there. */
@@ -25,5 +28,5 @@ export interface Server {
 }
 
 /** In this order. */
-export const steps = ['user', 'files', 'main', 'provisioning', 'owner', 'keys', 'fleet'] as const
+export const steps = ['user', 'files', 'main', 'provisioning', 'keys', 'fleet'] as const
 export type Step = (typeof steps)[number]

@@ -4,32 +4,49 @@ import type { FleetRows } from './fleet-rows.ts'
 import { devicesOf, lotsOf } from './lots.ts'
 import { quoted } from './migrate.ts'
 import { mainRows, plainHwid } from './registrations.ts'
-import { type DeviceRow, documentedColumns, type FleetRow } from './schema.ts'
+import { type DeviceRow, documentedColumns, type FleetRow, type LotRow } from './schema.ts'
 
 /** As long as a device gets the same answer again, seconds; its sealed key is of no use afterwards. */
 const sealedSeconds = 24 * 60 * 60
 
+/** What Main has of a fleet, for its Fleet file. */
+export interface Wanted {
+  /** With plain hardware ids. */
+  devices: DeviceRow[]
+  /** Each with what it was given. */
+  lots: (LotRow & { devices: number[] })[]
+  terms: FleetRow | null
+}
+
+/** Reads it from Main. */
+export function wantedOf(main: FleetDatabase, fleet: string): Wanted {
+  return {
+    devices: mainRows(main, fleet).map((row) => ({ ...row, hwid: plainHwid(row.hwid) })),
+    lots: lotsOf(main, fleet).map((lot) => ({ ...lot, devices: devicesOf(main, lot.lot) })),
+    terms: main.get<FleetRow>('SELECT * FROM fleets WHERE fleet = ?', fleet) ?? null,
+  }
+}
+
 /** Call it in a transaction of Fleet, when Main is committed and every registration of `rows` is in it. */
 export function syncFleet(
-  main: FleetDatabase,
   fleetDb: FleetDatabase,
   fleet: string,
+  { devices, lots, terms }: Wanted,
   rows: FleetRows,
   now: number,
 ): void {
-  syncDevices(main, fleetDb, fleet, rows, now)
-  syncLots(main, fleetDb, fleet)
-  syncTerms(main, fleetDb, fleet)
+  const wanted = devices.map((row) => wantedRow(row, rows.get(row.id_in_fleet), now))
+  syncDevices(fleetDb, fleet, wanted, rows)
+  syncLots(fleetDb, fleet, lots)
+  syncTerms(fleetDb, fleet, terms)
 }
 
 function syncDevices(
-  main: FleetDatabase,
   fleetDb: FleetDatabase,
   fleet: string,
+  wanted: readonly DeviceRow[],
   rows: FleetRows,
-  now: number,
 ): void {
-  const wanted = mainRows(main, fleet).map((row) => wantedRow(row, rows.get(row.id_in_fleet), now))
   const numbers = new Set(wanted.map((row) => row.id_in_fleet))
   // Allocated by a call that was taken back; nobody has claimed them, else Main would know.
   const strays = [...rows.values()].filter((row) => !numbers.has(row.id_in_fleet))
@@ -58,15 +75,13 @@ function syncDevices(
 }
 
 function wantedRow(row: DeviceRow, present: DeviceRow | undefined, now: number): DeviceRow {
-  const hwid = plainHwid(row.hwid)
   const sealed =
-    hwid !== null &&
-    present?.hwid?.toLowerCase() === hwid &&
+    row.hwid !== null &&
+    present?.hwid?.toLowerCase() === row.hwid &&
     present.server_private_key.startsWith('sealed:v1:') &&
     now - (row.ts_registered ?? 0) <= sealedSeconds
   return {
     ...row,
-    hwid,
     device_private_key: '',
     server_private_key: sealed ? present.server_private_key : '',
   }
@@ -76,8 +91,7 @@ function sameRow(a: DeviceRow, b: DeviceRow | undefined): boolean {
   return b !== undefined && documentedColumns.every((name) => a[name] === b[name])
 }
 
-function syncLots(main: FleetDatabase, fleetDb: FleetDatabase, fleet: string): void {
-  const lots = lotsOf(main, fleet)
+function syncLots(fleetDb: FleetDatabase, fleet: string, lots: Wanted['lots']): void {
   for (const { lot } of fleetDb.all<{ lot: string }>(
     'SELECT lot FROM lots UNION SELECT lot FROM lot_devices',
   )) {
@@ -85,7 +99,7 @@ function syncLots(main: FleetDatabase, fleetDb: FleetDatabase, fleet: string): v
     fleetDb.run('DELETE FROM lots WHERE lot = ?', lot)
     fleetDb.run('DELETE FROM lot_devices WHERE lot = ?', lot)
   }
-  for (const { lot, key, ts_generated, ts_expires, ts_revoked } of lots) {
+  for (const { lot, key, ts_generated, ts_expires, ts_revoked, devices } of lots) {
     fleetDb.run(
       `INSERT OR REPLACE INTO lots (lot, fleet, key, ts_generated, ts_expires, ts_revoked)
        VALUES (?, ?, ?, ?, ?, ?)`,
@@ -96,7 +110,7 @@ function syncLots(main: FleetDatabase, fleetDb: FleetDatabase, fleet: string): v
       ts_expires,
       ts_revoked,
     )
-    const wanted = new Set(devicesOf(main, lot))
+    const wanted = new Set(devices)
     for (const id of devicesOf(fleetDb, lot)) {
       if (!wanted.delete(id))
         fleetDb.run('DELETE FROM lot_devices WHERE lot = ? AND id_in_fleet = ?', lot, id)
@@ -107,9 +121,8 @@ function syncLots(main: FleetDatabase, fleetDb: FleetDatabase, fleet: string): v
   }
 }
 
-function syncTerms(main: FleetDatabase, fleetDb: FleetDatabase, fleet: string): void {
+function syncTerms(fleetDb: FleetDatabase, fleet: string, terms: FleetRow | null): void {
   fleetDb.run('DELETE FROM fleets WHERE fleet <> ?', fleet)
-  const terms = main.get<FleetRow>('SELECT * FROM fleets WHERE fleet = ?', fleet)
   if (!terms) return
   fleetDb.run(
     'INSERT OR REPLACE INTO fleets (fleet, login_key, server_keys) VALUES (?, ?, ?)',

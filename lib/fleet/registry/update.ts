@@ -1,21 +1,22 @@
 /**
  * Every change of a fleet, and the repair of what an earlier one left undone. Main is written first and decides; then the
  * others are made to say the same, so that whatever ends the process in between, the next run completes it:
- * Main, Provisioning, the owner of the files, authorized_keys, Fleet.
+ * Main, Provisioning, authorized_keys, Fleet.
  */
 import { lstatSync } from 'node:fs'
 import { hashOtp, makeOtp } from '../names.ts'
 import type { FleetDatabase } from './database.ts'
-import { checkWhole, type FleetRows, readFleetRows } from './fleet-rows.ts'
+import type { FleetFiles } from './fleet-files.ts'
+import { checkWhole } from './fleet-rows.ts'
 import { authorizedKeys } from './keys.ts'
 import { lockServer } from './lock.ts'
 import type { ClearOtp } from './migrate.ts'
-import { fleetMode, openFleet, openMain } from './open.ts'
+import { fleetMode, openMain } from './open.ts'
 import { fleetFile, provisioningFile } from './paths.ts'
-import { type Otps, readProvisioning, writeProvisioning } from './provisioning.ts'
+import type { Otps } from './provisioning.ts'
 import { copyRegistrations, mainRows } from './registrations.ts'
 import type { Server } from './server.ts'
-import { syncFleet } from './sync.ts'
+import { wantedOf } from './sync.ts'
 
 export interface FleetChange<T> {
   /** Refuses before anything is made. */
@@ -64,7 +65,7 @@ export async function updateFleet<T, A>(
   }
 }
 
-// Not each time: it would ask for a file's owner while a claim makes and removes a journal.
+// Not each time: it would ask for a file's owner while a claim makes and removes a journal. Nothing is opened.
 async function settleFiles(server: Server, fleet: string): Promise<void> {
   const unsettled = [fleetFile(server.folder, fleet), provisioningFile(server.folder, fleet)].some((file) => {
     const found = lstatSync(file, { throwIfNoEntry: false })
@@ -81,22 +82,19 @@ async function inStep<T>(
   change: FleetChange<T>,
   clear: readonly ClearOtp[],
 ): Promise<{ result: T; otps: Otps; warnings: string[] }> {
-  const opened = openFleet(server.folder, fleet)
-  const fleetDb = opened.db
+  const files = server.files(fleet)
   try {
-    server.reached?.('files')
-    checkWhole(fleetDb)
     // Claims wait from here on.
-    fleetDb.begin()
-    const rows = readFleetRows(fleetDb, fleet)
-    const present = readProvisioning(server.folder, fleet)
-    const older = [...clear, ...opened.clear].filter((row) => row.fleet === fleet)
-    const otps: Otps = new Map(present)
+    const begun = await files.begin()
+    server.reached?.('files')
+    const older = [...clear, ...begun.clear].filter((row) => row.fleet === fleet)
+    const otps: Otps = new Map(begun.otps)
     for (const { id_in_fleet: id, otp } of older) otps.set(id, otp)
-    const warnings = lostFiles(main, fleet, opened.made, present === undefined && older.length === 0)
+    const anew = begun.otps === undefined
+    const warnings = lostFiles(main, fleet, begun.made, anew && older.length === 0)
 
     const { result, copied } = main.transaction(() => {
-      const copied = copyRegistrations(main, fleet, rows, fleetDb.file)
+      const copied = copyRegistrations(main, fleet, begun.rows, fleetFile(server.folder, fleet))
       const { result, warnings: more = [] } = change.apply(main, otps)
       renewOtps(main, fleet, otps)
       return { result, copied: [...copied, ...more] }
@@ -104,7 +102,7 @@ async function inStep<T>(
     warnings.push(...copied)
     server.reached?.('main')
     try {
-      await follow(server, main, fleetDb, fleet, { rows, otps, anew: present === undefined })
+      await follow(server, main, files, fleet, { otps, anew })
     } catch (error) {
       takeBack(main, () => change.undo?.(main, result))
       throw error
@@ -112,28 +110,25 @@ async function inStep<T>(
     server.reached?.('fleet')
     return { result, otps, warnings }
   } finally {
-    // With a transaction that was not committed, none of it has happened.
-    fleetDb.close()
+    await files.close()
   }
 }
 
 async function follow(
   server: Server,
   main: FleetDatabase,
-  fleetDb: FleetDatabase,
+  files: FleetFiles,
   fleet: string,
-  { rows, otps, anew }: { rows: FleetRows; otps: Otps; anew: boolean },
+  { otps, anew }: { otps: Otps; anew: boolean },
 ): Promise<void> {
   const now = server.now()
-  writeProvisioning(server.folder, fleet, otps, anew)
+  await files.provision(otps, anew)
   server.reached?.('provisioning')
-  await settleFiles(server, fleet)
-  server.reached?.('owner')
-  // Before Fleet is unlocked: a claim adds its line while it holds the same lock.
+  // Before Fleet is unlocked: a claim adds its line while it holds the same lock. From here on the change is what counts:
+  // a claim believes what it reads there more than Fleet, which says it last.
   await server.helper.writeKeys(fleet, authorizedKeys(main, fleet, server.name, now))
   server.reached?.('keys')
-  syncFleet(main, fleetDb, fleet, rows, now)
-  fleetDb.commit()
+  await files.finish(wantedOf(main, fleet), now)
 }
 
 /** Leaves in `otps` those of unclaimed devices that Main has the hash of, and gives the others new ones. */

@@ -42,18 +42,36 @@ export function presenceOf(fleet: string, places: PresencePlaces = presencePlace
     const user = /^[a-z_][a-z0-9_-]{0,31}$/.exec(told.get('user') ?? '')?.[0]
     const at = number(told.get(last ? 'until' : 'since'))
     const port = last ? undefined : portOf(join(folder, hostname))
-    const lives = port !== undefined && isSession(told.get('pid'), `${fleet} ${hostname} ${port}`, places)
+    const lives = !last && isSession(told.get('pid'), fleet, hostname, port, places)
     if (!last && !lives) continue
     found.set(hostname, { online: lives, port, at, from, user })
   }
   return found
 }
 
+/** Whether a session of this device lives, as `presenceOf` says it. */
+export function isConnected(
+  fleet: string,
+  hostname: string,
+  places: PresencePlaces = presencePlaces,
+): boolean {
+  const folder = join(places.run, fleet)
+  const port = portOf(join(folder, hostname))
+  if (port === undefined) return false
+  return isSession(lines(join(folder, `.${hostname}`)).get('pid'), fleet, hostname, port, places)
+}
+
 /** The program may have been killed with its links left behind, and its number given to another. */
-function isSession(pid: string | undefined, session: string, { proc }: PresencePlaces): boolean {
-  if (pid === undefined || !/^[1-9]\d{0,9}$/.test(pid)) return false
+function isSession(
+  pid: string | undefined,
+  fleet: string,
+  hostname: string,
+  port: number | undefined,
+  { proc }: PresencePlaces,
+): boolean {
+  if (port === undefined || pid === undefined || !/^[1-9]\d{0,9}$/.test(pid)) return false
   const command = head(join(proc, pid, 'cmdline'))
-  return command.replaceAll('\0', ' ').includes(`fleetsie_login ${session} `)
+  return command.replaceAll('\0', ' ').includes(`fleetsie_login ${fleet} ${hostname} ${port} `)
 }
 
 function names(folder: string): string[] {

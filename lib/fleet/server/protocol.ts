@@ -123,8 +123,20 @@ const listedDevice = v.pipe(
 export type ListedDevice = v.InferOutput<typeof listedDevice>
 
 export const listReply = v.object({
-  /** With the line by which operators log in to their devices. */
-  fleets: v.array(v.object({ fleet: fleetName, login_key: v.nullable(v.string()) })),
+  fleets: v.array(
+    v.object({
+      fleet: fleetName,
+      /** The line by which operators log in to its devices. */
+      login_key: v.nullable(v.string()),
+      /** The disks that sent many wrong passwords: how many, and when the last (unix seconds). */
+      guesses: v.optional(
+        v.array(
+          v.object({ lot: lotName, wrong: v.pipe(v.number(), v.integer(), v.minValue(1)), last: time }),
+        ),
+        [],
+      ),
+    }),
+  ),
   devices: v.array(listedDevice),
 })
 export type ListReply = v.InferOutput<typeof listReply>

@@ -23,12 +23,16 @@ export function rootHelper(run: Run): RootHelper {
     addFleet: (fleet) => call(['add-fleet', fleet]),
     writeKeys: (fleet, text) => call(['write-keys', fleet, String(Buffer.byteLength(text))], text),
     ownFiles: (fleet) => call(['own-files', fleet]),
-    endSession: (fleet, hostname) =>
-      call(['end-session', fleet, ...(hostname === undefined ? [] : [hostname])]),
+    // Names on stdin: thousands are too many for arguments.
+    endSession: (fleet, hostnames) =>
+      hostnames === undefined
+        ? call(['end-session', fleet])
+        : call(['end-session', fleet, '-'], hostnames.map((name) => `${name}\n`).join('')),
   }
 }
 
-function explained(error: unknown): unknown {
+/** The error for a helper that could not be called, or what else it was. */
+export function explained(error: unknown): unknown {
   if (!(error instanceof FleetsieError)) return error
   if (error.code !== 'E_TOOL' && !/sudo: .*(password|not allowed|command not found)/.test(error.message))
     return error

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { deviceLine, diskLine, ensureDeviceLine } from '../../../lib/fleet/authorized-keys.ts'
+import { deviceLine, diskLine, ensureDeviceLine, revokedLine } from '../../../lib/fleet/authorized-keys.ts'
 import { newKey } from '../../helpers/claims.ts'
 import { parseKeyLine } from '../../helpers/key-lines.ts'
 import { needs } from '../../helpers/needs.ts'
@@ -38,7 +38,34 @@ describe('the line of a device', () => {
   const whole = deviceLine(device)
   const other = deviceLine({ ...device, hostname: 'birds-2', port: 20_002 })
 
+  const refused: [title: string, before: string][] = [
+    ['was revoked', `${revokedLine([7, 1])}\n${other}\n`],
+    ['was revoked, among thousands', `${revokedLine(Array.from({ length: 5000 }, (_, i) => 5000 - i))}\n`],
+    ['was revoked, with all others, its line without an end', revokedLine([12, 1])],
+  ]
+  for (const [title, before] of refused) {
+    it(`is not made for a device that ${title}`, () => {
+      for (const fresh of [true, false]) {
+        writeFileSync(path, before)
+        assert.equal(ensureDeviceLine(path, device, fresh), false)
+        assert.equal(readFileSync(path, 'latin1'), before)
+      }
+    })
+  }
+
+  it('is not made for a device that has another key by now', () => {
+    const before = `${deviceLine({ ...device, key: newKey() })}\n`
+    writeFileSync(path, before)
+    assert.equal(ensureDeviceLine(path, device, false), false)
+    assert.equal(readFileSync(path, 'latin1'), before)
+  })
+
   const cases: [title: string, before: string, after: string][] = [
+    [
+      'is made where others were revoked',
+      `${revokedLine([2, 11])}\n${other}\n`,
+      `${revokedLine([2, 11])}\n${other}\n${whole}\n`,
+    ],
     ['is appended', `${other}\n`, `${other}\n${whole}\n`],
     ['is appended to an empty file', '', `${whole}\n`],
     ['is appended after a line without an end', other, `${other}\n${whole}\n`],

@@ -3,38 +3,53 @@ import { existsSync, readdirSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { FleetsieError } from '../../../errors.ts'
+import { guessesIn } from '../../claim/guesses.ts'
 import { fleetPattern, hostname, hwidPattern } from '../../names.ts'
-import type { FleetDatabase } from '../../registry/database.ts'
-import { readFleetRows } from '../../registry/fleet-rows.ts'
-import { openFile, openFleet } from '../../registry/open.ts'
-import { fleetFile } from '../../registry/paths.ts'
+import type { FleetContents } from '../../registry/fleet-files.ts'
+import { fleetFile, fleetFolder } from '../../registry/paths.ts'
 import type { DeviceRow } from '../../registry/schema.ts'
 import type { Server } from '../../registry/server.ts'
 import { type Presence, type PresencePlaces, presenceOf } from '../presence.ts'
 import type { ListedDevice, ListReply, ListRequest } from '../protocol.ts'
+import { endRevoked, finishRevoking } from './unfinished.ts'
 
-/** Fails with E_INPUT where there is no such fleet, E_DAMAGED where its file holds what no device has. */
-export function list(
-  { folder }: Pick<Server, 'folder'>,
+/** Ends what a call that was cut off left. Fails with E_INPUT where there is no such fleet, E_DAMAGED where its file holds what no device has. */
+export async function list(
+  server: Server,
   request: ListRequest,
   places?: PresencePlaces,
-): ListReply {
+): Promise<ListReply> {
+  const { folder } = server
   const fleets = request.fleet === undefined ? fleetsIn(folder) : [expectFleet(folder, request.fleet)]
   const reply: ListReply = { fleets: [], devices: [] }
   for (const fleet of fleets) {
-    expectTakenOver(folder, fleet)
-    const { db } = openFleet(folder, fleet)
-    try {
-      const known = db.get<{ login_key: string }>('SELECT login_key FROM fleets WHERE fleet = ?', fleet)
-      reply.fleets.push({ fleet, login_key: known?.login_key || null })
-      for (const device of devicesOf(db, fleet, request.device, presenceOf(fleet, places))) {
-        reply.devices.push(device)
-      }
-    } finally {
-      db.close()
+    let contents = await contentsOf(server, fleet)
+    if (await finishRevoking(server, fleet, contents.rows)) contents = await contentsOf(server, fleet)
+    await endRevoked(server, fleet, places)
+    const { login_key, rows, lots } = contents
+    const guesses = guessesIn(fleetFolder(folder, fleet), server.now())
+    reply.fleets.push({ fleet, login_key: login_key || null, guesses })
+    const presence = presenceOf(fleet, places)
+    for (const row of [...rows.values()].sort((a, b) => a.id_in_fleet - b.id_in_fleet)) {
+      const { id_in_fleet: id } = row
+      if (request.device !== undefined && id !== request.device) continue
+      reply.devices.push(listed(fleet, row, lots.get(id) ?? null, presence))
     }
   }
   return reply
+}
+
+async function contentsOf(server: Pick<Server, 'files'>, fleet: string): Promise<FleetContents> {
+  const files = server.files(fleet)
+  try {
+    const contents = await files.read()
+    if (contents) return contents
+  } finally {
+    await files.close()
+  }
+  throw new FleetsieError('E_INPUT', `the fleet ${fleet} is still that of an older tool`, {
+    hint: `take it over: fleetsie gen ${fleet} HOST 0`,
+  })
 }
 
 // Opening a database that is not there would make one.
@@ -46,46 +61,12 @@ function expectFleet(folder: string, fleet: string): string {
   })
 }
 
-// Whoever takes over a file of the older tool has to know where to put the OTPs that it holds in clear.
-function expectTakenOver(folder: string, fleet: string): void {
-  const db = openFile(fleetFile(folder, fleet))
-  try {
-    if (db.pragma('user_version') !== 0) return
-  } finally {
-    db.close()
-  }
-  throw new FleetsieError('E_INPUT', `the fleet ${fleet} is still that of an older tool`, {
-    hint: `take it over: fleetsie gen ${fleet} HOST 0`,
-  })
-}
-
 function fleetsIn(folder: string): string[] {
   const fleets = join(folder, 'fleets')
   if (!existsSync(fleets)) return []
   return readdirSync(fleets)
     .filter((name) => fleetPattern.test(name) && existsSync(fleetFile(folder, name)))
     .sort()
-}
-
-function* devicesOf(
-  db: FleetDatabase,
-  fleet: string,
-  device: number | undefined,
-  presence: ReadonlyMap<string, Presence>,
-): Generator<ListedDevice> {
-  const lots = new Map(
-    db
-      .all<{ id: number; lot: string }>(
-        `SELECT id_in_fleet AS id, lot FROM lot_devices JOIN lots USING (lot) ORDER BY ts_generated`,
-      )
-      .map(({ id, lot }) => [id, lot]),
-  )
-  const rows = [...readFleetRows(db, fleet).values()]
-    .filter(({ id_in_fleet: id }) => device === undefined || id === device)
-    .sort((a, b) => a.id_in_fleet - b.id_in_fleet)
-  for (const row of rows) {
-    yield listed(fleet, row, lots.get(row.id_in_fleet) ?? null, presence)
-  }
 }
 
 function listed(

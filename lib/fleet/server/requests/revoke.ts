@@ -12,6 +12,7 @@ import type { DeviceRow } from '../../registry/schema.ts'
 import type { Server } from '../../registry/server.ts'
 import { updateFleet } from '../../registry/update.ts'
 import type { RevokeReply, RevokeRequest } from '../protocol.ts'
+import { connectedRevoked } from './unfinished.ts'
 
 interface Revoked {
   devices: string[]
@@ -32,8 +33,11 @@ export async function revoke(server: Server, request: RevokeRequest): Promise<Re
     ({ result, warnings }) => ({ ...result, warnings }),
   )
   // Only now: who is thrown out before its line is gone comes back.
-  if (lot === undefined) {
-    await server.helper.endSession(fleet, device === undefined ? undefined : hostname(fleet, device))
+  if (device === undefined && lot === undefined) await server.helper.endSession(fleet, undefined)
+  else {
+    const hosts = new Set(connectedRevoked(server, fleet))
+    if (device !== undefined) hosts.add(hostname(fleet, device))
+    if (hosts.size > 0) await server.helper.endSession(fleet, [...hosts])
   }
   return reply
 }

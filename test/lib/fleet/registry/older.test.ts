@@ -190,10 +190,10 @@ test('what another fleet or `list` looks at keeps the passwords of the disks tha
 }, async () => {
   const { otps } = makeOlder(headSchema, { provisioning: false })
   await server.gen({ fleet: 'fish', num: 1 })
-  assert.throws(() => list(server, { do: 'list', fleet: 'birds' }), { code: 'E_INPUT', hint: /gen birds/ })
+  await assert.rejects(list(server, { do: 'list', fleet: 'birds' }), { code: 'E_INPUT', hint: /gen birds/ })
   assert.deepEqual((await server.gen()).warnings, [])
   assert.match(await server.claim(3, otps[2]!), /^Ok\n/)
-  assert.equal(list(server, { do: 'list', fleet: 'birds' }).devices.length, 3)
+  assert.equal((await list(server, { do: 'list', fleet: 'birds' })).devices.length, 3)
 })
 
 test('two devices with one port are told before anything is changed', {

@@ -26,6 +26,7 @@ printf '%s\\n' "$*" >>"$HOME/called"
 case $1 in
 add-fleet) mkdir -p "$HOME/fleets/$2" ;;
 write-keys) cat >"$HOME/authorized_keys.$2" && [ "$(wc -c <"$HOME/authorized_keys.$2")" -eq "$3" ] ;;
+open-files) cd '${import.meta.dirname}' && exec '${process.execPath}' --import tsx '${program}' files "$HOME" "$2" ;;
 esac
 `
 
@@ -59,7 +60,7 @@ test('it allocates, in the home of the one who calls it', { skip: needs('sqlite3
   assert.equal(v.parse(genReply, reply).disk?.devices.length, 2)
   assert.equal(stderr, '')
   const called = readFileSync(join(home, 'called'), 'utf8')
-  assert.match(called, /^add-fleet birds\nown-files birds\nwrite-keys birds \d+\n$/)
+  assert.match(called, /^add-fleet birds\nopen-files birds\nwrite-keys birds \d+\n$/)
   assert.deepEqual(new RegistryServer(home).faults(), [])
 })
 

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import * as v from 'valibot'
+import { countGuess, suspicious } from '../../../../lib/fleet/claim/guesses.ts'
+import { fleetFolder } from '../../../../lib/fleet/registry/paths.ts'
+import { steps } from '../../../../lib/fleet/registry/server.ts'
 import { listReply, revokeReply, rotateReply } from '../../../../lib/fleet/server/protocol.ts'
 import { list } from '../../../../lib/fleet/server/requests/list.ts'
 import { revoke } from '../../../../lib/fleet/server/requests/revoke.ts'
@@ -25,9 +28,9 @@ afterEach(() => {
 })
 
 const places = () => ({ run: join(run, 'dev'), proc: join(run, 'proc') })
-const listed = (wish: { device?: number } = {}) =>
-  v.parse(listReply, list(server, { do: 'list', fleet: 'birds', ...wish }, places()))
-const states = () => listed().devices.map(({ state }) => state)
+const listed = async (wish: { device?: number } = {}) =>
+  v.parse(listReply, await list(server, { do: 'list', fleet: 'birds', ...wish }, places()))
+const states = async () => (await listed()).devices.map(({ state }) => state)
 
 async function fleet(num: number, claimed: number): Promise<Map<number, string>> {
   await server.gen({ num })
@@ -59,7 +62,7 @@ describe('the reply of list', () => {
   for (const [title, lie] of lies) {
     test(`from a server taken over is refused: ${title}`, async () => {
       await fleet(1, 1)
-      const { fleets, devices } = listed()
+      const { fleets, devices } = await listed()
       const told = v.safeParse(listReply, { fleets, devices: devices.map((one) => ({ ...one, ...lie })) })
       assert.equal(told.success, false)
     })
@@ -71,7 +74,7 @@ describe('list', () => {
     const otps = await fleet(3, 2)
     connect('birds-1', 20001, 77)
     writeFileSync(join(run, 'dev/birds/.birds-2.last'), 'user pi\nip 192.0.2.9\nuntil 1800000050\n')
-    const reply = listed()
+    const reply = await listed()
     assert.deepEqual(
       reply.devices.map(({ hostname, state, tunnel_port, online, user, seen }) => {
         return { hostname, state, tunnel_port, online, user, seen }
@@ -109,9 +112,19 @@ describe('list', () => {
     assert.doesNotMatch(text, /sha256:|ssh-ed25519/)
   })
 
+  test('tells of a disk that sent many wrong passwords', async () => {
+    await fleet(1, 0)
+    assert.deepEqual((await listed()).fleets[0]!.guesses, [])
+    for (let i = 0; i < suspicious; i++) {
+      countGuess(fleetFolder(server.folder, 'birds'), lotName(1), server.time)
+    }
+    const guesses = [{ lot: lotName(1), wrong: suspicious, last: server.time }]
+    assert.deepEqual((await listed()).fleets[0]!.guesses, guesses)
+  })
+
   test('refuses a fleet that is not there, and makes nothing of it', async () => {
     await fleet(1, 0)
-    assert.throws(() => list(server, { do: 'list', fleet: 'bats' }, places()), {
+    await assert.rejects(list(server, { do: 'list', fleet: 'bats' }, places()), {
       code: 'E_INPUT',
       hint: /birds/,
     })
@@ -142,16 +155,16 @@ describe('list', () => {
     test(`takes nobody for connected ${title}`, async () => {
       await fleet(2, 2)
       connect('birds-1', 20001, 77)
-      assert.deepEqual(states(), ['online', 'claimed'])
+      assert.deepEqual(await states(), ['online', 'claimed'])
       lie()
-      assert.deepEqual(states(), ['claimed', 'claimed'])
+      assert.deepEqual(await states(), ['claimed', 'claimed'])
     })
   }
 
   test('shows nothing of what the fleet account writes that is no address or name', async () => {
     await fleet(1, 1)
     connect('birds-1', 20001, 77, 'pid 77\nuser -oProxyCommand=x\nip \x1b[2J\nsince soon\n')
-    const [device] = listed().devices
+    const [device] = (await listed()).devices
     assert.deepEqual(
       [device!.state, device!.online, device!.user],
       ['online', { since: null, from: null }, null],
@@ -161,7 +174,7 @@ describe('list', () => {
   test('takes no address from the fleet account that is none', async () => {
     await fleet(1, 1)
     connect('birds-1', 20001, 77, 'pid 77\nuser pi\nip 1:2\nsince 1800000100\n')
-    assert.deepEqual(listed().devices[0]!.online, { since: 1800000100, from: null })
+    assert.deepEqual((await listed()).devices[0]!.online, { since: 1800000100, from: null })
   })
 
   const rows: [title: string, sql: string][] = [
@@ -176,7 +189,7 @@ describe('list', () => {
       const db = server.fleet()
       db.exec(`UPDATE devices SET ${sql}`)
       db.close()
-      assert.throws(listed, { code: 'E_DAMAGED', message: /row 1 of devices/ })
+      await assert.rejects(listed(), { code: 'E_DAMAGED', message: /row 1 of devices/ })
     })
   }
 })
@@ -196,7 +209,7 @@ describe('revoke', () => {
     assert.equal(server.keys().filter((line) => line.includes('birds-1')).length, 0)
     // Who is thrown out before its line is gone comes back.
     assert.ok(server.called.indexOf('end-session birds birds-1') > server.called.indexOf('write-keys birds'))
-    const [device] = listed().devices
+    const [device] = (await listed()).devices
     assert.deepEqual(
       [device!.state, device!.tunnel_port, device!.hwid, device!.revoked],
       ['revoked', null, before.hwid, server.time],
@@ -204,6 +217,38 @@ describe('revoke', () => {
     const { generated } = await server.gen({ num: 1 })
     assert.equal(generated[0]!.id_in_fleet, 3)
   })
+
+  for (const [n, step] of steps.entries()) {
+    // With authorized_keys in its place a device is revoked, before it is not.
+    const isOut = n >= steps.indexOf('keys')
+    test(`cut off after the step "${step}" leaves the device ${isOut ? 'out' : 'in'}, and the next verb ends it`, async () => {
+      await server.gen({ num: 2 })
+      const otp = server.otps().get(1)!
+      const key = newKey()
+      const claim = (): Promise<string> => server.claim(1, otp, { key })
+      assert.match(await claim(), /^Ok\n/)
+      connect('birds-1', 20001, 77)
+      server.reached = (at) => {
+        if (at === step) throw new Error('killed')
+      }
+      await assert.rejects(revoke(server, { do: 'revoke', fleet: 'birds', device: 1 }), /killed/)
+      delete server.reached
+      const lines = (): number => server.keys().filter((line) => line.endsWith(' birds-1')).length
+      assert.equal(lines(), isOut ? 0 : 1)
+      // The same answer again would bring the line back.
+      if (isOut) assert.doesNotMatch(await claim(), /^Ok/)
+      else assert.match(await claim(), /^Ok\n/)
+      assert.equal(lines(), isOut ? 0 : 1)
+      server.called.length = 0
+      const [device] = (await listed()).devices
+      const noted = n >= steps.indexOf('main')
+      assert.equal(device!.state, noted ? 'revoked' : 'online')
+      assert.equal(lines(), noted ? 0 : 1)
+      assert.equal(server.called.includes('end-session birds birds-1'), noted)
+      if (noted) assert.deepEqual(server.faults(), [])
+      assert.equal(/^Ok/.test(await claim()), !noted)
+    })
+  }
 
   test('does nothing more the second time, and ends what came back meanwhile', async () => {
     await fleet(1, 1)
@@ -241,10 +286,10 @@ describe('revoke', () => {
       const otps = await fleet(2, 1)
       if (before) await revoke(server, { do: 'revoke', fleet: 'birds', device: 1 })
       await revoke(server, { do: 'revoke', fleet: 'birds', device: 1, readmit: true })
-      assert.deepEqual(states(), ['revoked', 'unclaimed'])
+      assert.deepEqual(await states(), ['revoked', 'unclaimed'])
       assert.equal(await server.claim(1, otps.get(1)!), 'Bad\n')
       assert.match(await server.claim(1, otps.get(2)!), /^Ok\n/)
-      assert.deepEqual(states(), ['revoked', 'claimed'])
+      assert.deepEqual(await states(), ['revoked', 'claimed'])
       await server.gen({ num: 0 })
       assert.deepEqual(server.faults(), [])
     })
@@ -254,7 +299,7 @@ describe('revoke', () => {
     await fleet(2, 1)
     const all = { do: 'revoke', fleet: 'birds', readmit: true } as const
     await assert.rejects(revoke(server, all), /one device/)
-    assert.deepEqual(states(), ['claimed', 'unclaimed'])
+    assert.deepEqual(await states(), ['claimed', 'unclaimed'])
   })
 
   test('of a lost disk takes its key and its passwords, and leaves the devices that claimed with it', async () => {
@@ -263,7 +308,7 @@ describe('revoke', () => {
     assert.match(await server.claim(1, otps.get(1)!, { lot: lotName(1) }), /^Ok\n/)
     const reply = await revoke(server, { do: 'revoke', fleet: 'birds', lot: lotName(1) })
     assert.deepEqual([reply.devices, reply.lots], [[], [lotName(1)]])
-    assert.deepEqual(states(), ['claimed', 'unclaimed', 'unclaimed'])
+    assert.deepEqual(await states(), ['claimed', 'unclaimed', 'unclaimed'])
     assert.equal(server.keys().filter((line) => line.includes('fleetsie_auth')).length, 0)
     assert.equal(server.keys().filter((line) => line.includes('birds-1')).length, 1)
     assert.match(await server.claim(2, otps.get(2)!, { lot: lotName(1) }), /^Error\n.*revoked/)
@@ -287,7 +332,7 @@ describe('revoke', () => {
     server.called.length = 0
     const reply = await revoke(server, { do: 'revoke', fleet: 'birds' })
     assert.deepEqual([reply.devices.length, reply.lots.length], [3, 1])
-    assert.deepEqual(states(), ['revoked', 'revoked', 'revoked'])
+    assert.deepEqual(await states(), ['revoked', 'revoked', 'revoked'])
     assert.deepEqual(server.keys(), [])
     assert.deepEqual(
       server.called.filter((call) => call.startsWith('end-session')),
