@@ -64,6 +64,18 @@ export default {
       middle,
       above(stages, cli, pipeline),
     ),
+    never(
+      'hosts-know-no-fleet',
+      'A machine is set up the same whatever it serves.',
+      '^lib/hosts/',
+      '^lib/fleet/',
+    ),
+    never(
+      'images-know-no-host',
+      'An image is made and written without a server.',
+      '^lib/images/',
+      '^lib/(hosts|fleet)/',
+    ),
     never('stages-floor', 'A stage knows no command line and no pipeline.', stages, above(cli, pipeline)),
     never(
       'stages-without-store',
