@@ -67,6 +67,17 @@ test('README.md leads to every page', () => {
   )
 })
 
+test('docs/architecture.md has a row for every folder that acts on disks', () => {
+  const text = readFileSync(join(checkout, 'docs/architecture.md'), 'utf8')
+  const folders = readdirSync(join(checkout, 'lib/images'), { withFileTypes: true }).filter((one) =>
+    one.isDirectory(),
+  )
+  assert.deepEqual(
+    folders.map(({ name }) => name).filter((name) => !text.includes(`\`${name}/\``)),
+    [],
+  )
+})
+
 test('README.md or docs/ name every variable of a user', () => {
   const all = pages.map((page) => readFileSync(join(checkout, page), 'utf8')).join('\n')
   const read = sources.match(/(?<=process\.env\[')FLEETSIE_[A-Z_]+(?='\])/g) ?? []
