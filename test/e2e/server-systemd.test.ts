@@ -184,7 +184,7 @@ systemctl start ssh.socket`)
     assert.equal(each.code, 0, each.stderr)
     assert.equal(
       await server.does(
-        'systemctl show --property=MaxConnections --value ssh.socket; sshd -T | grep ^maxauthtries',
+        'systemctl show --property=MaxConnections --value ssh.socket; mkdir -p /run/sshd; sshd -T | grep ^maxauthtries',
       ),
       '20000\nmaxauthtries 5\n',
     )
