@@ -48,7 +48,7 @@ async function explain(session: Session, knownHosts: string, name: string): Prom
     run('ssh-keygen', find, { okCodes: [0, 1, 255] }),
   )
   if (exitCode === 0) return
-  const message = `the host key of ${hostname} is not known here yet; in a terminal you are asked, else\nthis takes it: fleetsie ssh ${name} -o StrictHostKeyChecking=accept-new true`
+  const message = `the host key of ${hostname} is not known here yet; in a terminal you are asked, else\nthis takes it: fleetsie ssh ${name} -- -o StrictHostKeyChecking=accept-new true`
   session.emit({ type: 'warning', message })
 }
 
