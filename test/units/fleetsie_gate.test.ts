@@ -1,4 +1,4 @@
-/** units/fleetsie_gate: what a claim goes through before Node begins, where /run and /home are folders of the test's. */
+/** units/fleetsie_gate.sh: what a claim goes through before Node begins, where /run and /home are folders of the test's. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -28,7 +28,7 @@ describe('the gate of fleetsie_auth', { skip: needsRoot || needs('unshare', 'flo
   after(() => rmSync(folder, { recursive: true }))
 
   function write(name: string, change: (text: string) => string): void {
-    const gate = readFileSync(new URL('../../units/fleetsie_gate', import.meta.url), 'utf8')
+    const gate = readFileSync(new URL('../../units/fleetsie_gate.sh', import.meta.url), 'utf8')
     writeFileSync(join(folder, name), change(gate))
   }
 

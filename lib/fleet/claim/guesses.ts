@@ -4,7 +4,7 @@
  * thief locks a device out.
  *
  * They are counted in LOT.wrong beside the fleet's databases, one byte each: a file that is only appended to needs no lock and
- * no transaction. From `suspicious` on it is LOT.guessing, which units/fleetsie_gate looks for.
+ * no transaction. From `suspicious` on it is LOT.guessing, which units/fleetsie_gate.sh looks for.
  */
 import {
   closeSync,
