@@ -11,31 +11,18 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import type { FleetsieError } from '../../../../lib/errors.ts'
 import { recordName } from '../../../../lib/images/desk/attachment.ts'
 import { deskState } from '../../../../lib/images/desk/state.ts'
-import { missing, type TestDisk, tool } from '../../../helpers/disks.ts'
+import { missing, tool } from '../../../helpers/disks.ts'
 import { needsRoot } from '../../../helpers/needs.ts'
-import { failure, makeDisk, nobody, sha256, TestDesk } from './rig.ts'
+import { desks, failure, nobody, sha256 } from './rig.ts'
 
 const skip = needsRoot || missing('sfdisk', 'mkswap', 'mke2fs', 'mkfs.fat', 'mcopy', 'mount', 'losetup')
 
 describe('a desk that root mounts', { skip }, () => {
-  let disk: TestDisk
-  before(() => {
-    disk = makeDisk()
-  })
-  after(() => disk.remove())
-
-  const withDesk = async (work: (desk: TestDesk) => Promise<void>, name?: string): Promise<void> => {
-    const desk = new TestDesk(disk, name)
-    try {
-      await work(desk)
-    } finally {
-      desk.remove()
-    }
-  }
+  const { another, withDesk } = desks()
   test('the image is never written, edits land in .new_N, and unmounting leaves nothing else', () =>
     withDesk(async (desk) => {
       const stock = sha256(desk.disk)
@@ -160,7 +147,7 @@ describe('a desk that root mounts', { skip }, () => {
     withDesk(async (desk) => {
       mkdirSync(desk.path('a'))
       tool('mount', ['-t', 'ramfs', 'ramfs', desk.path('a')])
-      const inner = new TestDesk(disk)
+      const inner = another()
       try {
         inner.folder = desk.path('a')
         writeFileSync(inner.disk, readFileSync(desk.disk))

@@ -2,33 +2,20 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import type { FleetsieError } from '../../../../lib/errors.ts'
 import { recordName } from '../../../../lib/images/desk/attachment.ts'
 import { holdersOf } from '../../../../lib/images/desk/holders.ts'
 import { deskState } from '../../../../lib/images/desk/state.ts'
-import { missing, type TestDisk, tool } from '../../../helpers/disks.ts'
+import { missing, tool } from '../../../helpers/disks.ts'
 import { needsRoot } from '../../../helpers/needs.ts'
 import { isAlive } from '../../../helpers/processes.ts'
-import { failure, makeDisk, TestDesk } from './rig.ts'
+import { desks, failure } from './rig.ts'
 
 const skip = needsRoot || missing('sfdisk', 'mkswap', 'mke2fs', 'mkfs.fat', 'mcopy', 'mount', 'losetup')
 
 describe('what is left of a mount, and what stands in its way', { skip }, () => {
-  let disk: TestDisk
-  before(() => {
-    disk = makeDisk()
-  })
-  after(() => disk.remove())
-
-  const withDesk = async (work: (desk: TestDesk) => Promise<void>, name?: string): Promise<void> => {
-    const desk = new TestDesk(disk, name)
-    try {
-      await work(desk)
-    } finally {
-      desk.remove()
-    }
-  }
+  const { another, withDesk } = desks()
   test('a folder that is moved while it is mounted stays mounted, and is unmounted where it is', () =>
     withDesk(async (desk) => {
       await desk.attach()
@@ -116,7 +103,7 @@ describe('what is left of a mount, and what stands in its way', { skip }, () => 
   test('a loop device of another file at one of our places is not ours', () =>
     withDesk(async (desk) => {
       await desk.attach()
-      const other = new TestDesk(disk)
+      const other = another()
       try {
         for (const place of ['part_5', 'original/part_5']) tool('umount', [desk.path(place)])
         const { offset, size } = JSON.parse(desk.read(recordName)).mounts[4]
@@ -136,7 +123,7 @@ describe('what is left of a mount, and what stands in its way', { skip }, () => 
   test('a copy of a mounted folder is stale, and cleaning it leaves the mounted one alone', () =>
     withDesk(async (desk) => {
       await desk.attach()
-      const copy = new TestDesk(disk)
+      const copy = another()
       try {
         writeFileSync(copy.path(recordName), desk.read(recordName))
         assert.equal((await deskState(copy.folder)).is, 'stale')

@@ -15,6 +15,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { after, before } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { runner } from '../../../../lib/engine/process.ts'
 import type { FleetsieError } from '../../../../lib/errors.ts'
@@ -201,5 +202,25 @@ export class TestDesk {
       tool('umount', ['-c', '-i', target])
     }
     rmSync(this.top, { recursive: true, force: true })
+  }
+}
+
+/** For a suite: one disk for all its tests, and desks of `owner` that it is put on; `withDesk` removes its own. */
+export function desks(owner?: number) {
+  let disk: TestDisk
+  before(() => {
+    disk = makeDisk()
+  })
+  after(() => disk.remove())
+  return {
+    another: (): TestDesk => new TestDesk(disk),
+    withDesk: async (work: (desk: TestDesk) => Promise<void>, name?: string): Promise<void> => {
+      const desk = new TestDesk(disk, name, owner)
+      try {
+        await work(desk)
+      } finally {
+        desk.remove()
+      }
+    },
   }
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
-import { after, before, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { deskState } from '../../../../lib/images/desk/state.ts'
-import { missing, type TestDisk, tool } from '../../../helpers/disks.ts'
+import { missing, tool } from '../../../helpers/disks.ts'
 import { needsRoot } from '../../../helpers/needs.ts'
 import { dead } from '../../../helpers/processes.ts'
-import { asNobody, driver, makeDisk, nobody, sha256, TestDesk } from './rig.ts'
+import { asNobody, desks, driver, nobody, sha256, type TestDesk } from './rig.ts'
 
 const skip = needsRoot || missing('fuse2fs', 'fuse-overlayfs', 'fusermount3', 'setpriv', 'mke2fs', 'mcopy')
 
@@ -30,20 +30,7 @@ function daemons(token: string): number[] {
 const tokenOf = (desk: TestDesk): string => JSON.parse(desk.read('.mounted')).token
 
 describe('a desk that a user mounts without root', { skip }, () => {
-  let disk: TestDisk
-  before(() => {
-    disk = makeDisk()
-  })
-  after(() => disk.remove())
-
-  const withDesk = async (work: (desk: TestDesk) => Promise<void>, name?: string): Promise<void> => {
-    const desk = new TestDesk(disk, name, nobody)
-    try {
-      await work(desk)
-    } finally {
-      desk.remove()
-    }
-  }
+  const { withDesk } = desks(nobody)
   const done = async (desk: TestDesk, verb: 'attach' | 'detach'): Promise<string[]> => {
     const { error, notes } = await desk.drive(verb, asNobody)
     assert.equal(error, undefined, JSON.stringify(error))
