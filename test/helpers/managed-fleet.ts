@@ -122,8 +122,13 @@ export class ManagedFleet {
             if (found === undefined) return
             text = text.slice(text.indexOf(found) + found.length)
             waiting.delete(look)
+            clearTimeout(timer)
             resolve(found)
           }
+          const timer = setTimeout(
+            () => reject(new Error(`no line ${pattern} for a minute: ${text}`)),
+            60_000,
+          )
           waiting.add(look)
           closed.then(() => reject(new Error(`no line ${pattern}: ${text}`)))
           look()
