@@ -37,10 +37,12 @@ export interface Left {
   unfinished: boolean
 }
 
+/** The environment of a builder that takes over what the one before has left. */
 export function builderEnvironment(env: NodeJS.ProcessEnv, left: Left): NodeJS.ProcessEnv {
   return { ...env, [builderVariable]: JSON.stringify(left) }
 }
 
+/** What the builder before this one has left. */
 export function leftBefore(): Left {
   const text = process.env[builderVariable]
   return text === undefined ? { artifacts: '', unfinished: false } : (JSON.parse(text) as Left)
@@ -62,6 +64,7 @@ export function userEnvironment(): Record<string, string> {
   return Object.fromEntries(kept.map(([name, value]) => [name, value ?? '']))
 }
 
+/** Tells it to who watches. */
 export function tell(report: Report): void {
   // Who watches may have gone: then this process ends as well.
   if (process.connected) process.send?.(report, () => {})

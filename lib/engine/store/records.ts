@@ -11,11 +11,13 @@ const keptRuns = 20
 const hour = 60 * 60 * 1000
 const day = 24 * hour
 
+/** What the key was made of; undefined when it is not remembered. */
 export function findManifest({ sql }: Parts, key: Key): Manifest | undefined {
   const row = sql.get<{ json: string }>('SELECT json FROM manifests WHERE key = ?', key)
   return row && (JSON.parse(row.json) as Manifest)
 }
 
+/** Remembers that a build asked for the key, and that its result was used. The last run again only gets a new time. */
 export function recordRun(parts: Parts, target: string, stage: string, key: Key, manifest: Manifest): void {
   const { sql } = parts
   const now = Date.now()
@@ -57,6 +59,7 @@ function isRecorded({ sql }: Parts, target: string, stage: string, key: Key, now
   return found !== undefined
 }
 
+/** The last runs of a stage that differ, the newest first. */
 export function findRuns({ sql }: Parts, target: string, stage: string, limit = keptRuns): RecordedRun[] {
   return sql
     .all<{ key: Key; at: number; json: string }>(
@@ -69,15 +72,18 @@ export function findRuns({ sql }: Parts, target: string, stage: string, limit = 
     .map(({ key, at, json }) => ({ key, at, manifest: JSON.parse(json) as Manifest }))
 }
 
+/** Why the result of the key is gone. */
 export function findTombstone({ sql }: Parts, key: Key): Tombstone | undefined {
   return sql.get<Tombstone>('SELECT reason, bytes, at FROM tombstones WHERE key = ?', key)
 }
 
+/** What a deploy stage applied last. */
 export function findDeployment({ sql }: Parts, id: string): Deployment | undefined {
   const row = sql.get<{ key: Key; files: string }>('SELECT key, files FROM deployments WHERE id = ?', id)
   return row && { key: row.key, files: JSON.parse(row.files) as Deployed[] }
 }
 
+/** Remembers what a deploy stage applied, in place of what was there; `files` are those that it left. */
 export function recordDeployment({ sql }: Parts, id: string, key: Key, files: readonly Deployed[]): void {
   sql.run(
     'INSERT OR REPLACE INTO deployments (id, key, files, at) VALUES (?, ?, ?, ?)',
@@ -88,6 +94,7 @@ export function recordDeployment({ sql }: Parts, id: string, key: Key, files: re
   )
 }
 
+/** Keeps these objects from gc, in place of those that the name kept; `folder` is where its project is. */
 export function setRoot({ sql }: Parts, name: string, digests: readonly Digest[], folder: string): void {
   sql.transaction(() => {
     sql.run('DELETE FROM roots WHERE name = ?', name)
@@ -97,6 +104,7 @@ export function setRoot({ sql }: Parts, name: string, digests: readonly Digest[]
   })
 }
 
+/** All roots, by name. */
 export function findRoots({ sql }: Parts): Root[] {
   const roots = new Map<string, Root>()
   const rows = sql.all<{ name: string; digest: Digest; folder: string }>(
@@ -110,6 +118,7 @@ export function findRoots({ sql }: Parts): Root[] {
   return [...roots.values()]
 }
 
+/** Whether there was such a root. */
 export function removeRoot({ sql }: Parts, name: string): boolean {
   return sql.run('DELETE FROM roots WHERE name = ?', name) > 0
 }

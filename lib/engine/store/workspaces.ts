@@ -8,6 +8,7 @@ import type { Parts } from './parts.ts'
 import { removeTree } from './remove.ts'
 import type { Workspace } from './types.ts'
 
+/** A fresh folder for one run, with an empty log, among those of this process. */
 export function makeWorkspace({ layout, presence }: Parts): Workspace {
   const folder = presence.stageFolder()
   const workspace = {
@@ -28,6 +29,7 @@ export function objectFolder(workspace: Workspace): string {
   return join(workspace.folder, 'object')
 }
 
+/** Removes it with all that is in it; what is gone already is no failure. */
 export async function discardWorkspace(workspace: Workspace): Promise<void> {
   await removeTree(workspace.folder)
 }
@@ -40,6 +42,7 @@ export async function keepLog(parts: Parts, workspace: Workspace, key: Key): Pro
   return kept
 }
 
+/** The path of the log that is kept under the key. */
 export function findLog(parts: Parts, key: Key): string | undefined {
   const path = logPath(parts, key)
   return existsSync(path) ? path : undefined

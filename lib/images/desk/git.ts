@@ -12,12 +12,14 @@ export interface GitPlace {
 const settings = ['-c', 'safe.directory=*', '-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null']
 const environment = { GIT_CONFIG_NOSYSTEM: '1', GIT_OPTIONAL_LOCKS: '0' }
 
+/** Runs git as the caller, whatever the repository's own settings would run; fails with E_STAGE on other exit codes than `okCodes`. */
 export function git({ run, caller, cwd }: GitPlace, args: readonly string[], okCodes = [0], input = '') {
   const asUser = caller ? ['setpriv', `--reuid=${caller.uid}`, `--regid=${caller.gid}`, '--clear-groups'] : []
   const [command, ...rest] = [...asUser, 'git', ...settings, ...args]
   return run(command!, rest, { cwd, env: environment, okCodes, input, maxOutput: 512 << 20 })
 }
 
+/** Whether the folder is in a work tree. */
 export async function isUnderGit(place: GitPlace): Promise<boolean> {
   const { exitCode, stdout } = await git(place, ['rev-parse', '--is-inside-work-tree'], [0, 128])
   return exitCode === 0 && stdout.toString().trim() === 'true'
@@ -38,6 +40,7 @@ export async function trackAnyway(place: GitPlace, paths: readonly string[]): Pr
   await git(place, ['--literal-pathspecs', ...add], [0], input)
 }
 
+/** The parts of an output that -z ends with a NUL each. */
 export function zeroEnded(output: Buffer): string[] {
   return output.toString().split('\0').slice(0, -1)
 }
