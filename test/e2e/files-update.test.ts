@@ -1,3 +1,4 @@
+/** `updatesd --files` on cards that were used: what the kernel changed, updates that are killed, and loop devices. */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
