@@ -23,6 +23,15 @@ describe('a fleet whose keys change', { skip: noFleet }, () => {
   })
   after(() => fleet?.stop())
 
+  test('has databases that nobody opens but its own user, and root', async () => {
+    for (const name of ['fleet.sqlite', 'provisioning.sqlite']) {
+      const file = `/home/fleetsie/fleets/barn/${name}`
+      const { stderr } = await fleet.server.run(['runuser', '-u', 'fleetsie', '--', 'cat', file])
+      assert.match(stderr, /Permission denied/)
+      assert.equal(await fleet.server.does('stat', '-c', '%U %a', file), 'fleetsie_barn 600\n')
+    }
+  })
+
   test('gives a device a new key, the old one working until the new one does', async () => {
     const old = readFileSync(first.file('/home/admin/.ssh/fleetsie.pub'), 'utf8').split(' ')[1]!
     await first.does('cp', '-p', '/home/admin/.ssh/fleetsie', '/home/admin/.ssh/before')
