@@ -42,7 +42,7 @@ export const fleetClaim: PlainScenario = {
         const said = ourForm(next + 1, fleet.otps[next]!, newKey())
         next++
         const started = performance.now()
-        const answer = await fleet.ask(said, '0123456789abcdef')
+        const answer = fleet.ask(said, '0123456789abcdef')
         walls.push(performance.now() - started)
         if (!answer.startsWith('Ok\n')) throw new Error(`a claim got ${answer}`)
       }

@@ -17,12 +17,12 @@ const skip = needs('sqlite3')
 for (const step of steps) {
   test(`killed after the step "${step}", the same call again ends what it began`, { skip }, async () => {
     const before = await server.gen({ num: 3, disk: disk(1) })
-    assert.match(await server.claim(1, before.disk!.devices[0]!.otp, { lot: lotName(1) }), /^Ok\n/)
+    assert.match(server.claim(1, before.disk!.devices[0]!.otp, { lot: lotName(1) }), /^Ok\n/)
     const call = genRequest({ num: 4, disk: disk(2) })
     const { end, stderr } = await ended(genProcess(server.folder, call, step))
     assert.equal(end, 'SIGKILL', stderr)
     // A device does not wait until the server is repaired.
-    assert.match(await server.claim(2, before.disk!.devices[1]!.otp, { lot: lotName(1) }), /^Ok\n/)
+    assert.match(server.claim(2, before.disk!.devices[1]!.otp, { lot: lotName(1) }), /^Ok\n/)
     const reply = await server.gen(call)
     assert.deepEqual(
       reply.generated.map((row) => row.id_in_fleet),
@@ -33,7 +33,7 @@ for (const step of steps) {
     const kept = server.otps()
     assert.equal(kept.get(3), before.disk!.devices[2]!.otp, 'a password that was on a disk stays')
     const last = reply.disk!.devices.at(-1)!
-    assert.match(await server.claim(9, last.otp, { lot: lotName(2) }), /^Ok\n/)
+    assert.match(server.claim(9, last.otp, { lot: lotName(2) }), /^Ok\n/)
   })
 
   test(`killed after the step "${step}" of a fleet's first call, another call goes on`, {
@@ -73,7 +73,7 @@ test('killed at any moment, again and again', { skip }, async (t) => {
     assert.deepEqual(server.faults(), [])
     device += 1
     const lot = lotName(round)
-    assert.match(await server.claim(device, reply.disk!.devices[0]!.otp, { lot }), /^Ok\n/)
+    assert.match(server.claim(device, reply.disk!.devices[0]!.otp, { lot }), /^Ok\n/)
   }
   t.diagnostic(`${killed} of 8 were killed in the middle`)
   assert.ok(killed > 0)

@@ -2,7 +2,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
 import { type Caller, decideClaim, type Outcome } from '../../lib/fleet/claim/claim.ts'
 import { type ClaimPlaces, serveClaim } from '../../lib/fleet/claim/serve.ts'
 import { hashOtp, makeOtp } from '../../lib/fleet/names.ts'
@@ -78,15 +77,18 @@ export class ClaimFleet {
   }
 
   /** The answer to what is said, as the forced command prints it. */
-  async ask(said: string | Buffer, lot?: string): Promise<string> {
-    const output = new Collected()
-    await serveClaim(Readable.from([Buffer.from(said)]), output, this.caller(lot), this.places)
-    return output.text
+  ask(said: string, lot?: string): string {
+    return this.serve(said, lot).answer
   }
 
-  /** What the server's log says of it. */
-  audit(said: string, lot?: string): Promise<string> {
-    return serveClaim(Readable.from([Buffer.from(said)]), new Collected(), this.caller(lot), this.places)
+  /** The answer, and what the server's log says of it. */
+  serve(said: string, lot?: string): { answer: string; audit: string } {
+    let answer = ''
+    const keep = (text: string): void => {
+      answer = text
+    }
+    const audit = serveClaim(said, keep, this.caller(lot), this.places)
+    return { answer, audit }
   }
 
   /** Who is in authorized_keys, each line checked. */
@@ -108,11 +110,3 @@ export class ClaimFleet {
 /** `fleetsie 2` as our devices say it. */
 export const ourForm = (device: number, otp: string, key: string): string =>
   `fleetsie 2\nhwid: ${hwid(device)}\notp: ${otp}\nkey: ${key}\n\n`
-
-export class Collected extends Writable {
-  text = ''
-  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
-    this.text += bytes.toString()
-    done()
-  }
-}

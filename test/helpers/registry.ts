@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { serveClaim } from '../../lib/fleet/claim/serve.ts'
 import { hashOtp } from '../../lib/fleet/names.ts'
 import { FleetDatabase } from '../../lib/fleet/registry/database.ts'
@@ -14,7 +13,7 @@ import type { DeviceRow } from '../../lib/fleet/registry/schema.ts'
 import type { RootHelper, Server, Step } from '../../lib/fleet/registry/server.ts'
 import type { GenReply, GenRequest } from '../../lib/fleet/server/protocol.ts'
 import { gen } from '../../lib/fleet/server/requests/gen.ts'
-import { Collected, newKey, ourForm } from './claims.ts'
+import { newKey, ourForm } from './claims.ts'
 
 export const loginKey = `cert-authority,principals="fleetsie" ${newKey()} birds login`
 
@@ -99,20 +98,23 @@ export class RegistryServer implements Server {
   }
 
   /** The answer that device number `device` gets for `otp`, through the forced command of a disk. */
-  async claim(
-    device: number,
-    otp: string,
-    how: { fleet?: string; lot?: string; key?: string } = {},
-  ): Promise<string> {
+  claim(device: number, otp: string, how: { fleet?: string; lot?: string; key?: string } = {}): string {
     const { fleet = 'birds', lot, key = newKey() } = how
-    const output = new Collected()
-    const caller = { fleet, lot, ip: '192.0.2.9', now: this.time }
-    await serveClaim(Readable.from([Buffer.from(ourForm(device, otp, key))]), output, caller, {
-      fleet: fleetFile(this.folder, fleet),
-      provisioning: provisioningFile(this.folder, fleet),
-      authorizedKeys: this.#keysFile(fleet),
-    })
-    return output.text
+    let answer = ''
+    const keep = (text: string): void => {
+      answer = text
+    }
+    serveClaim(
+      ourForm(device, otp, key),
+      keep,
+      { fleet, lot, ip: '192.0.2.9', now: this.time },
+      {
+        fleet: fleetFile(this.folder, fleet),
+        provisioning: provisioningFile(this.folder, fleet),
+        authorizedKeys: this.#keysFile(fleet),
+      },
+    )
+    return answer
   }
 
   main(): FleetDatabase {

@@ -10,7 +10,7 @@ export const serverPrograms = ['fleetsie_auth', 'fleetsie_gen_srv'] as const
 export type ServerProgram = (typeof serverPrograms)[number]
 
 /** What else a server gets, of units/. The first starts each of the programs, under its name. */
-export const serverUnits = ['fleetsie_start', 'fleetsie_login', 'fleetsie_root'] as const
+export const serverUnits = ['fleetsie_start', 'fleetsie_gate.sh', 'fleetsie_login', 'fleetsie_root'] as const
 
 /** The code behind a program, for keys: its source's URL, also where only what was compiled of it is there. */
 export const programModules = serverPrograms.map((name) => sourceOf(name).href)

@@ -1,4 +1,4 @@
-/** What a device asks of the forced command, in either form, as bytes come in. Decides nothing. */
+/** What a device asks of the forced command, in either form. Decides nothing. */
 import { canonicalPublicKey } from '../../formats/openssh-key.ts'
 import { hwidPattern } from '../names.ts'
 
@@ -18,28 +18,28 @@ export interface Unreadable {
 
 const invalidHwid: Unreadable = { error: 'invalid hardware ID' }
 
+/** Bytes of a request. One of ours has 400. */
+export const maxRequest = 16 * 1024
+
 /**
- * The request in `text`, all that has come so far; undefined while more has to come. A first line `fleetsie 2`
- * begins our own form, any other one the two lines HWID and OTP. After the end of input (`ended`) never undefined.
+ * The request in `text`, which is all that a device said. A first line `fleetsie 2` begins our own form, any other one the
+ * two lines HWID and OTP.
  */
-export function parseRequest(text: string, ended: boolean): ClaimRequest | Unreadable | undefined {
-  const lines = text.split('\n')
-  // What no newline has closed yet; a lost last newline is forgiven.
-  const open = lines.pop()
-  if (ended && open) lines.push(open)
-  const first = lines.shift()
-  if (first === undefined) return ended ? invalidHwid : undefined
+export function parseRequest(text: string): ClaimRequest | Unreadable {
+  if (text.length > maxRequest) return { error: `a request has at most ${maxRequest} bytes` }
+  const [first = '', ...lines] = text.split('\n')
+  // After the last newline there is no line; where it was lost, that is forgiven.
+  if (lines.at(-1) === '') lines.pop()
   const version = /^fleetsie ([0-9]{1,9})[ \r]*$/.exec(first)?.[1]
-  if (version === undefined) return twoLines(first, lines[0], ended)
+  if (version === undefined) return twoLines(first, lines[0] ?? '')
   if (Number(version) !== 2) return { error: `this server speaks fleetsie 2, not ${version}` }
-  return keysAndValues(lines, ended)
+  return keysAndValues(lines)
 }
 
-function twoLines(first: string, second: string | undefined, ended: boolean) {
+function twoLines(first: string, second: string): ClaimRequest | Unreadable {
   const hwid = onlyPlain(first).toLowerCase()
   if (!hwidPattern.test(hwid)) return invalidHwid
-  if (second === undefined && !ended) return undefined
-  return { hwid, otp: onlyPlain(second ?? ''), key: undefined }
+  return { hwid, otp: onlyPlain(second), key: undefined }
 }
 
 /** What the older tool did to both lines. */
@@ -47,7 +47,7 @@ function onlyPlain(line: string): string {
   return line.replace(/[^A-Za-z0-9:_]/g, '')
 }
 
-function keysAndValues(lines: readonly string[], ended: boolean) {
+function keysAndValues(lines: readonly string[]): ClaimRequest | Unreadable {
   const values = new Map<string, string>()
   for (const line of lines) {
     const text = line.trim()
@@ -57,7 +57,7 @@ function keysAndValues(lines: readonly string[], ended: boolean) {
     if (values.has(key)) return { error: `${key} is given twice` }
     values.set(key, value.trim())
   }
-  return ended ? { error: 'the request ends before its empty line' } : undefined
+  return { error: 'the request ends before its empty line' }
 }
 
 function complete(values: ReadonlyMap<string, string>): ClaimRequest | Unreadable {

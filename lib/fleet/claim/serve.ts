@@ -1,9 +1,8 @@
 /**
- * One claim from its first byte to its last: reads the request, decides, lets the key in, answers. Whatever dies
- * in between, the device asks again, and what is missing is made up for.
+ * One claim from what a device said to its answer: decides, lets the key in, answers. Whatever dies in between, the device
+ * asks again, and what is missing is made up for.
  */
 import { dirname } from 'node:path'
-import type { Readable, Writable } from 'node:stream'
 import { FleetsieError } from '../../errors.ts'
 import { ensureDeviceLine } from '../authorized-keys.ts'
 import { FleetDatabase } from '../registry/database.ts'
@@ -12,7 +11,7 @@ import { answerText, later } from './answer.ts'
 import { auditLine } from './audit-line.ts'
 import { type Caller, decideClaim, type Outcome, stillHas } from './claim.ts'
 import { countGuess, forgetOld } from './guesses.ts'
-import { readRequest } from './read-request.ts'
+import { parseRequest } from './request.ts'
 
 export interface ClaimPlaces {
   /** fleet.sqlite */
@@ -25,17 +24,20 @@ export interface ClaimPlaces {
 /** For how long another process may hold provisioning.sqlite; ms. */
 const provisioningBusy = 5_000
 
-/** Answers one claim on `output`; never fails. Answers the line for the audit. */
-export async function serveClaim(
-  input: Readable,
-  output: Writable,
+/**
+ * Takes what a device said, the whole of it, and hands the text of the answer to `reply`, which must not fail. Never fails;
+ * gives the line for the audit.
+ */
+export function serveClaim(
+  said: string,
+  reply: (text: string) => void,
   caller: Caller,
   places: ClaimPlaces,
-): Promise<string> {
-  const request = await readRequest(input)
+): string {
+  const request = parseRequest(said)
   if ('error' in request) {
     const outcome = refused(request.error)
-    await write(output, answerText(outcome.answer))
+    reply(answerText(outcome.answer))
     return auditLine(outcome, caller, undefined)
   }
   let db: FleetDatabase | undefined
@@ -51,7 +53,7 @@ export async function serveClaim(
     }
   }
   const outcome = answer()
-  await write(output, answerText(outcome.answer))
+  reply(answerText(outcome.answer))
   // After the answer, for no device waits for it: whoever closes the database last writes its journal back, and what
   // is lost of the rest the next `gen` makes up for.
   quietly(() => db?.close())
@@ -121,12 +123,4 @@ function quietly(work: () => void): void {
   } catch {
     // Made up for by `gen`.
   }
-}
-
-function write(output: Writable, text: string): Promise<void> {
-  return new Promise((resolve) => {
-    // Nobody there to hear it: the device will ask again.
-    output.once('error', () => resolve())
-    output.write(text, () => resolve())
-  })
 }

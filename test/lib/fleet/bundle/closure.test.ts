@@ -68,6 +68,7 @@ test('a closure holds the programs, one binary and what they need, in the same b
     'bin/node',
     'fleetsie_auth',
     'fleetsie_auth.cjs',
+    'fleetsie_gate.sh',
     'fleetsie_gen_srv',
     'fleetsie_gen_srv.cjs',
     'fleetsie_login',

@@ -60,19 +60,19 @@ describe('a disk that guesses', () => {
     const folder = join(fleet.places.fleet, '..')
     // Of another disk, and of none.
     for (const otp of [fleet.otps[2]!, makeOtp()]) {
-      assert.equal(await fleet.ask(ourForm(9, otp, newKey()), lot), 'Bad\n')
+      assert.equal(fleet.ask(ourForm(9, otp, newKey()), lot), 'Bad\n')
     }
-    assert.match(await fleet.audit(ourForm(9, makeOtp(), newKey()), lot), / answer=Bad 3 wrong$/)
+    assert.match(fleet.serve(ourForm(9, makeOtp(), newKey()), lot).audit, / answer=Bad 3 wrong$/)
     for (let i = 3; i < suspicious; i++) countGuess(folder, lot, fleet.now)
     assert.equal(guessesIn(folder, fleet.now)[0]?.wrong, suspicious)
     const key = newKey()
-    assert.match(await fleet.ask(ourForm(1, fleet.otps[0]!, key), lot), /^Ok\n/)
+    assert.match(fleet.ask(ourForm(1, fleet.otps[0]!, key), lot), /^Ok\n/)
     // Neither of these is a guess.
-    assert.equal(await fleet.ask(ourForm(2, fleet.otps[0]!, newKey()), lot), 'Try\n2\n')
-    assert.match(await fleet.ask(`${hwid(2)}\n${fleet.otps[1]}\n`, lot), /^Error\n/)
+    assert.equal(fleet.ask(ourForm(2, fleet.otps[0]!, newKey()), lot), 'Try\n2\n')
+    assert.match(fleet.ask(`${hwid(2)}\n${fleet.otps[1]}\n`, lot), /^Error\n/)
     assert.equal(guessesIn(folder, fleet.now)[0]?.wrong, suspicious)
     fleet.now += day + 1
-    assert.match(await fleet.ask(ourForm(2, fleet.otps[1]!, newKey()), lot), /^Ok\n/)
+    assert.match(fleet.ask(ourForm(2, fleet.otps[1]!, newKey()), lot), /^Ok\n/)
     assert.deepEqual(
       readdirSync(folder).filter((name) => name.startsWith(lot)),
       [],

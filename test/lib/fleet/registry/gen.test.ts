@@ -120,7 +120,7 @@ test('NUM 0 puts every unclaimed device on a disk, NUM more only what no other d
 test('a claim is copied to Main, leaves the disk, and its line stays', async () => {
   const { disk: given } = await server.gen({ num: 2, disk: disk(1) })
   const key = newKey()
-  const answer = await server.claim(1, given!.devices[0]!.otp, { lot: lotName(1), key })
+  const answer = server.claim(1, given!.devices[0]!.otp, { lot: lotName(1), key })
   assert.match(answer, /^Ok\n/)
   server.time += 60
   const reply = await server.gen({ disk: disk(1, { claimed: [1] }) })
@@ -132,11 +132,7 @@ test('a claim is copied to Main, leaves the disk, and its line stays', async () 
   assert.equal(row?.ip_provisioned_from, '192.0.2.9')
   assert.equal(row?.ts_registered, server.time - 60)
   assert.deepEqual(server.faults(), [])
-  assert.match(
-    await server.claim(1, given!.devices[0]!.otp, { lot: lotName(1), key }),
-    /^Ok\n/,
-    'asked again',
-  )
+  assert.match(server.claim(1, given!.devices[0]!.otp, { lot: lotName(1), key }), /^Ok\n/, 'asked again')
 })
 
 test('a device that the disk used up although nobody claimed it comes back, with a word', async () => {
@@ -158,8 +154,8 @@ test('what only an expired or revoked disk had gets a new password on the next o
   )
   const [old, now] = [lost.disk!.devices[0]!.otp, next.disk!.devices[0]!.otp]
   assert.notEqual(old, now)
-  assert.equal(await server.claim(1, old, { lot: lotName(3) }), 'Bad\n')
-  assert.match(await server.claim(1, now, { lot: lotName(3) }), /^Ok\n/)
+  assert.equal(server.claim(1, old, { lot: lotName(3) }), 'Bad\n')
+  assert.match(server.claim(1, now, { lot: lotName(3) }), /^Ok\n/)
   assert.deepEqual((await server.gen()).warnings, [])
   assert.deepEqual(server.faults(), [])
 })
@@ -185,8 +181,8 @@ test('a disk is refused that was revoked, is of another fleet, or has another ke
 test('a hardware id of two fleets is told each time, until the device that is gone is revoked', async () => {
   const birds = await server.gen({ num: 1, disk: disk(1) })
   const fish = await server.gen({ num: 1, fleet: 'fish', disk: disk(2) })
-  assert.match(await server.claim(7, birds.disk!.devices[0]!.otp), /^Ok/)
-  assert.match(await server.claim(7, fish.disk!.devices[0]!.otp, { fleet: 'fish' }), /^Ok/)
+  assert.match(server.claim(7, birds.disk!.devices[0]!.otp), /^Ok/)
+  assert.match(server.claim(7, fish.disk!.devices[0]!.otp, { fleet: 'fish' }), /^Ok/)
   await server.gen()
   for (let time = 0; time < 2; time += 1) {
     const reply = await server.gen({ fleet: 'fish' })
@@ -279,7 +275,7 @@ test('clear passwords are in provisioning.sqlite only, and only until the claim'
   }
   for (const db of open) db.close()
   const [first] = given!.devices
-  await server.claim(1, first!.otp, { lot: lotName(1) })
+  server.claim(1, first!.otp, { lot: lotName(1) })
   assert.deepEqual(holding(first!.otp), [])
 })
 

@@ -160,7 +160,7 @@ for (const { name, schema, provisioning } of cases) {
       }
     }
     // The passwords of the disks that are out there still hold.
-    assert.match(await server.claim(3, otps[2]!), /^Ok\n/)
+    assert.match(server.claim(3, otps[2]!), /^Ok\n/)
     for (const file of ['fleets.sqlite', 'fleets/birds/fleet.sqlite', 'fleets/birds/provisioning.sqlite']) {
       const bytes = readFileSync(join(server.folder, file))
       assert.equal(bytes.includes(secret), false, `a private key is in ${file}`)
@@ -179,10 +179,7 @@ test('an older file is taken over once', { skip: needs('sqlite3') }, async () =>
   assert.deepEqual(server.rows('main').length, 3)
   assert.equal(sqlite3(mainFile(server.folder), 'PRAGMA user_version'), '1')
   assert.equal(readFileSync(mainFile(server.folder)).length, before.length)
-  assert.match(
-    await server.claim(8, server.otps().get(3)!, { lot: lotName(1) }),
-    /^Error\nthis disk is not known/,
-  )
+  assert.match(server.claim(8, server.otps().get(3)!, { lot: lotName(1) }), /^Error\nthis disk is not known/)
 })
 
 test('what another fleet or `list` looks at keeps the passwords of the disks that are out there', {
@@ -192,7 +189,7 @@ test('what another fleet or `list` looks at keeps the passwords of the disks tha
   await server.gen({ fleet: 'fish', num: 1 })
   await assert.rejects(list(server, { do: 'list', fleet: 'birds' }), { code: 'E_INPUT', hint: /gen birds/ })
   assert.deepEqual((await server.gen()).warnings, [])
-  assert.match(await server.claim(3, otps[2]!), /^Ok\n/)
+  assert.match(server.claim(3, otps[2]!), /^Ok\n/)
   assert.equal((await list(server, { do: 'list', fleet: 'birds' })).devices.length, 3)
 })
 

@@ -33,7 +33,7 @@ beforeEach(async () => {
   provisioning = provisioningFile(server.folder, 'birds')
   await server.gen({ num: 4, disk: disk(1) })
   otps = server.otps()
-  assert.match(await server.claim(1, otps.get(1)!, { lot: lotName(1) }), /^Ok\n/)
+  assert.match(server.claim(1, otps.get(1)!, { lot: lotName(1) }), /^Ok\n/)
 })
 afterEach(() => server.remove())
 
@@ -115,8 +115,8 @@ for (const { name, make, message } of damages) {
     assert.match(reply.warnings.join(), /provisioning\.sqlite was not there or damaged/)
     assert.deepEqual(server.faults(), [])
     for (const id of [2, 3, 4]) assert.notEqual(server.otps().get(id), otps.get(id))
-    assert.equal(await server.claim(2, otps.get(2)!, { lot: lotName(1) }), 'Bad\n')
-    assert.match(await server.claim(2, server.otps().get(2)!, { lot: lotName(1) }), /^Ok\n/)
+    assert.equal(server.claim(2, otps.get(2)!, { lot: lotName(1) }), 'Bad\n')
+    assert.match(server.claim(2, server.otps().get(2)!, { lot: lotName(1) }), /^Ok\n/)
   })
 }
 

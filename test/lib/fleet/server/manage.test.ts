@@ -35,7 +35,7 @@ const states = async () => (await listed()).devices.map(({ state }) => state)
 async function fleet(num: number, claimed: number): Promise<Map<number, string>> {
   await server.gen({ num })
   const otps = server.otps()
-  for (let n = 1; n <= claimed; n++) assert.match(await server.claim(n, otps.get(n)!), /^Ok\n/)
+  for (let n = 1; n <= claimed; n++) assert.match(server.claim(n, otps.get(n)!), /^Ok\n/)
   return otps
 }
 
@@ -225,8 +225,8 @@ describe('revoke', () => {
       await server.gen({ num: 2 })
       const otp = server.otps().get(1)!
       const key = newKey()
-      const claim = (): Promise<string> => server.claim(1, otp, { key })
-      assert.match(await claim(), /^Ok\n/)
+      const claim = (): string => server.claim(1, otp, { key })
+      assert.match(claim(), /^Ok\n/)
       connect('birds-1', 20001, 77)
       server.reached = (at) => {
         if (at === step) throw new Error('killed')
@@ -236,8 +236,8 @@ describe('revoke', () => {
       const lines = (): number => server.keys().filter((line) => line.endsWith(' birds-1')).length
       assert.equal(lines(), isOut ? 0 : 1)
       // The same answer again would bring the line back.
-      if (isOut) assert.doesNotMatch(await claim(), /^Ok/)
-      else assert.match(await claim(), /^Ok\n/)
+      if (isOut) assert.doesNotMatch(claim(), /^Ok/)
+      else assert.match(claim(), /^Ok\n/)
       assert.equal(lines(), isOut ? 0 : 1)
       server.called.length = 0
       const [device] = (await listed()).devices
@@ -246,7 +246,7 @@ describe('revoke', () => {
       assert.equal(lines(), noted ? 0 : 1)
       assert.equal(server.called.includes('end-session birds birds-1'), noted)
       if (noted) assert.deepEqual(server.faults(), [])
-      assert.equal(/^Ok/.test(await claim()), !noted)
+      assert.equal(/^Ok/.test(claim()), !noted)
     })
   }
 
@@ -265,17 +265,17 @@ describe('revoke', () => {
     const otps = await fleet(2, 0)
     await revoke(server, { do: 'revoke', fleet: 'birds', device: 2 })
     assert.deepEqual([...server.otps().keys()], [1])
-    assert.equal(await server.claim(5, otps.get(2)!), 'Bad\n')
+    assert.equal(server.claim(5, otps.get(2)!), 'Bad\n')
     assert.deepEqual(server.faults(), [])
   })
 
   test('answers Error to a revoked device that claims again, with its own password or another', async () => {
     const otps = await fleet(2, 1)
     await revoke(server, { do: 'revoke', fleet: 'birds', device: 1 })
-    assert.match(await server.claim(1, otps.get(1)!), /^Error\n.*revoked/)
-    assert.match(await server.claim(1, otps.get(2)!), /^Error\n.*revoked/)
-    assert.equal(await server.claim(9, otps.get(1)!), 'Bad\n')
-    assert.match(await server.claim(9, otps.get(2)!), /^Ok\n/)
+    assert.match(server.claim(1, otps.get(1)!), /^Error\n.*revoked/)
+    assert.match(server.claim(1, otps.get(2)!), /^Error\n.*revoked/)
+    assert.equal(server.claim(9, otps.get(1)!), 'Bad\n')
+    assert.match(server.claim(9, otps.get(2)!), /^Ok\n/)
   })
 
   for (const [title, before] of [
@@ -287,8 +287,8 @@ describe('revoke', () => {
       if (before) await revoke(server, { do: 'revoke', fleet: 'birds', device: 1 })
       await revoke(server, { do: 'revoke', fleet: 'birds', device: 1, readmit: true })
       assert.deepEqual(await states(), ['revoked', 'unclaimed'])
-      assert.equal(await server.claim(1, otps.get(1)!), 'Bad\n')
-      assert.match(await server.claim(1, otps.get(2)!), /^Ok\n/)
+      assert.equal(server.claim(1, otps.get(1)!), 'Bad\n')
+      assert.match(server.claim(1, otps.get(2)!), /^Ok\n/)
       assert.deepEqual(await states(), ['revoked', 'claimed'])
       await server.gen({ num: 0 })
       assert.deepEqual(server.faults(), [])
@@ -305,15 +305,15 @@ describe('revoke', () => {
   test('of a lost disk takes its key and its passwords, and leaves the devices that claimed with it', async () => {
     const given = await server.gen({ num: 3, disk: disk(1) })
     const otps = new Map(given.disk!.devices.map(({ id_in_fleet: id, otp }) => [id, otp]))
-    assert.match(await server.claim(1, otps.get(1)!, { lot: lotName(1) }), /^Ok\n/)
+    assert.match(server.claim(1, otps.get(1)!, { lot: lotName(1) }), /^Ok\n/)
     const reply = await revoke(server, { do: 'revoke', fleet: 'birds', lot: lotName(1) })
     assert.deepEqual([reply.devices, reply.lots], [[], [lotName(1)]])
     assert.deepEqual(await states(), ['claimed', 'unclaimed', 'unclaimed'])
     assert.equal(server.keys().filter((line) => line.includes('fleetsie_auth')).length, 0)
     assert.equal(server.keys().filter((line) => line.includes('birds-1')).length, 1)
-    assert.match(await server.claim(2, otps.get(2)!, { lot: lotName(1) }), /^Error\n.*revoked/)
+    assert.match(server.claim(2, otps.get(2)!, { lot: lotName(1) }), /^Error\n.*revoked/)
     // Not with the key of another disk either.
-    assert.equal(await server.claim(2, otps.get(2)!), 'Bad\n')
+    assert.equal(server.claim(2, otps.get(2)!), 'Bad\n')
     assert.deepEqual(server.faults(), [])
   })
 
@@ -322,13 +322,13 @@ describe('revoke', () => {
     const { disk: second } = await server.gen({ num: 0, disk: disk(2) })
     await revoke(server, { do: 'revoke', fleet: 'birds', lot: lotName(1) })
     const [first] = second!.devices
-    assert.match(await server.claim(1, first!.otp, { lot: lotName(2) }), /^Ok\n/)
+    assert.match(server.claim(1, first!.otp, { lot: lotName(2) }), /^Ok\n/)
   })
 
   test('of a fleet takes all devices and all disks, and ends all its sessions', async () => {
     await server.gen({ num: 3, disk: disk(1) })
     const otps = server.otps()
-    for (const n of [1, 2]) assert.match(await server.claim(n, otps.get(n)!, { lot: lotName(1) }), /^Ok\n/)
+    for (const n of [1, 2]) assert.match(server.claim(n, otps.get(n)!, { lot: lotName(1) }), /^Ok\n/)
     server.called.length = 0
     const reply = await revoke(server, { do: 'revoke', fleet: 'birds' })
     assert.deepEqual([reply.devices.length, reply.lots.length], [3, 1])
@@ -409,7 +409,7 @@ describe('rotate', () => {
   test('refuses the key of another device, of a disk, and a device that nobody has claimed', async () => {
     await server.gen({ num: 3, disk: disk(1) })
     const otps = server.otps()
-    for (const n of [1, 2]) await server.claim(n, otps.get(n)!, { lot: lotName(1) })
+    for (const n of [1, 2]) server.claim(n, otps.get(n)!, { lot: lotName(1) })
     const other = server.rows('fleet')[1]!.server_public_key
     await assert.rejects(step('add', other), { message: /another device/ })
     await assert.rejects(step('add', disk(1).key), { message: /another device or disk/ })
