@@ -54,7 +54,7 @@ describe('wrong passwords of a disk', () => {
 })
 
 describe('a disk that guesses', () => {
-  it('is counted in the log, and its right passwords are taken however many were wrong', async () => {
+  it('is counted in the log, and its right passwords are taken however many were wrong', () => {
     const fleet = new ClaimFleet(join(root, `claims-${made++}`), 3)
     fleet.lot(lot, [1, 2])
     const folder = join(fleet.places.fleet, '..')

@@ -25,7 +25,7 @@ describe('a claim on the server', () => {
   const lineOf = (id: number, ofKey: string): string =>
     deviceLine({ fleet: 'birds', hostname: `birds-${id}`, port: 20_000 + id, key: ofKey })
 
-  it('in our form is answered with ten lines, the seventh empty', async () => {
+  it('in our form is answered with ten lines, the seventh empty', () => {
     assert.equal(
       fleet.ask(ourForm(1, otp(1), key)),
       `Ok\n\n\nbirds-1\nfleetsie_birds\n20001\n${key}\n\n${loginKey}\n\n\n`,
@@ -36,7 +36,7 @@ describe('a claim on the server', () => {
 
   it('in two lines is answered with a key whose newlines are commas', {
     skip: needs('ssh-keygen'),
-  }, async () => {
+  }, () => {
     const lines = fleet.ask(twoLines(1, otp(1))).split('\n')
     assert.deepEqual([lines.length, lines[0], lines[3], lines[8]], [12, 'Ok', 'birds-1', loginKey])
     assert.match(lines[7]!, /^-----BEGIN OPENSSH PRIVATE KEY-----,.*,-----END OPENSSH PRIVATE KEY-----,$/)
@@ -47,7 +47,7 @@ describe('a claim on the server', () => {
     assert.deepEqual(fleet.keyLines(), [lineOf(1, lines[6]!)])
   })
 
-  it('that is not granted is answered with one or two lines', async () => {
+  it('that is not granted is answered with one or two lines', () => {
     const first = fleet.ask(twoLines(1, otp(1)))
     const cases: [said: string, answer: string][] = [
       [twoLines(1, otp(1)), first],
@@ -71,7 +71,7 @@ describe('a claim on the server', () => {
     assert.deepEqual(fleet.unclaimed(), [3])
   })
 
-  it('whose line was lost, or torn, has it again after the next', async () => {
+  it('whose line was lost, or torn, has it again after the next', () => {
     const said = ourForm(1, otp(1), key)
     fleet.ask(said)
     for (const torn of ['', lineOf(1, key).slice(0, 150)]) {
@@ -81,7 +81,7 @@ describe('a claim on the server', () => {
     }
   })
 
-  it('of a device that is revoked at that moment lets nobody in', async () => {
+  it('of a device that is revoked at that moment lets nobody in', () => {
     // As the one does who revokes: between the commit and the line of the key.
     fleet.db.exec(`CREATE TRIGGER now AFTER UPDATE OF hwid ON devices WHEN NEW.hwid NOT LIKE 'revoked%'
       BEGIN UPDATE devices SET hwid = 'revoked:1:x', tunnel_port = -id WHERE id = NEW.id; END`)
@@ -89,12 +89,12 @@ describe('a claim on the server', () => {
     assert.deepEqual(fleet.keyLines(), [])
   })
 
-  it('does not need provisioning.sqlite', async () => {
+  it('does not need provisioning.sqlite', () => {
     writeFileSync(fleet.places.provisioning, 'rubbish')
     assert.match(fleet.ask(ourForm(1, otp(1), key)), /^Ok\n/)
   })
 
-  it('that the server cannot note says so, and changes nothing', async () => {
+  it('that the server cannot note says so, and changes nothing', () => {
     writeFileSync(join(folder, 'none'), 'x'.repeat(5000))
     const unwritable: [title: string, places: Partial<ClaimPlaces>][] = [
       ['a key file that is a folder', { authorizedKeys: folder }],
@@ -113,18 +113,18 @@ describe('a claim on the server', () => {
     assert.deepEqual(fleet.keyLines(), [lineOf(1, key)])
   })
 
-  it('of an older database waits for gen', async () => {
+  it('of an older database waits for gen', () => {
     fleet.db.pragma('user_version = 0')
     assert.match(fleet.ask(ourForm(1, otp(1), key)), /^Error\ntry again later: .*\(E_UNSUPPORTED\)\n$/)
   })
 
-  it('never has more lines than its form, whatever a database holds', async () => {
+  it('never has more lines than its form, whatever a database holds', () => {
     fleet.db.run(`UPDATE devices SET device_public_key = ? WHERE id = 1`, 'a\nOk\r\nb%s')
     const lines = fleet.ask(ourForm(1, otp(1), key)).split('\n')
     assert.deepEqual([lines.length, lines[8]], [12, 'a,Ok,b%s'])
   })
 
-  it('with a trick in any field harms nothing', async () => {
+  it('with a trick in any field harms nothing', () => {
     const tricks = [
       "' OR '1'='1",
       '"; DROP TABLE devices; --',
@@ -155,7 +155,7 @@ describe('a claim on the server', () => {
 })
 
 describe("the server's log", () => {
-  it('says who asked and what the answer was, without any secret', async () => {
+  it('says who asked and what the answer was, without any secret', () => {
     const fleet = new ClaimFleet(join(folder, String(made++)), 2)
     fleet.lot('0123456789abcdef', [1])
     const told = (said: string, lot?: string): string => fleet.serve(said, lot).audit

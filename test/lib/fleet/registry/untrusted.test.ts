@@ -249,7 +249,7 @@ test('a sealed key stays in Fleet for a day, and is never in Main', { skip }, as
   assert.equal(server.rows('fleet')[0]?.server_private_key, '')
 })
 
-test('the files are their own users alone', async () => {
+test('the files are their own users alone', () => {
   for (const file of [mainFile(server.folder), fleet, provisioning]) {
     assert.equal(lstatSync(file).mode & 0o777, 0o600, file)
   }
