@@ -41,13 +41,6 @@ export function checkFleet(name: string): string {
   })
 }
 
-/** Answers a hardware id in lower case; fails with E_INPUT when it is no MAC address. */
-export function checkHwid(text: string): string {
-  const hwid = text.toLowerCase()
-  if (hwidPattern.test(hwid)) return hwid
-  throw new FleetsieError('E_INPUT', 'invalid hardware ID')
-}
-
 /** NUM of `gen`: 0 to 9999. Fails with E_INPUT. */
 export function checkNum(text: string): number {
   if (/^[0-9]{1,9}$/.test(text) && Number(text) <= maxDevices) return Number(text)

@@ -47,7 +47,7 @@ export function withSrv(error: unknown, destination: string): unknown {
 }
 
 /** Logs in as fleetsie@HOST. */
-export async function connectToFleet(session: Session, { host }: Pick<FleetPlace, 'host'>): Promise<Host> {
+async function connectToFleet(session: Session, { host }: Pick<FleetPlace, 'host'>): Promise<Host> {
   return logIn(session, `fleetsie@${host}`)
 }
 

@@ -38,7 +38,7 @@ export interface Outcome {
 }
 
 /** How long the same device gets the same answer again, seconds. */
-export const againSeconds = 24 * 60 * 60
+const againSeconds = 24 * 60 * 60
 
 /** Decides a claim, durably when this returns. Fails with E_IO or E_DAMAGED, the database then unchanged. */
 export function decideClaim(db: FleetDatabase, request: ClaimRequest, caller: Caller): Outcome {

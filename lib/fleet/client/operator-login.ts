@@ -12,7 +12,7 @@ import { findLoginCa, loginPrincipal } from './login-ca.ts'
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** Long enough for a day's work, short enough that a lost machine is no key for ever. */
-export const certificateHours = 8
+const certificateHours = 8
 
 export interface OperatorLogin {
   /** Files for ssh's IdentityFile, CertificateFile and UserKnownHostsFile. */

@@ -92,7 +92,7 @@ function takeOff(db: FleetDatabase, lot: string, id: number): void {
   db.run('DELETE FROM lot_devices WHERE lot = ? AND id_in_fleet = ?', lot, id)
 }
 
-export function unclaimedIds(db: FleetDatabase, fleet: string): number[] {
+function unclaimedIds(db: FleetDatabase, fleet: string): number[] {
   return db
     .all<{ id: number }>(
       'SELECT id_in_fleet AS id FROM devices WHERE fleet = ? AND hwid IS NULL ORDER BY id_in_fleet',

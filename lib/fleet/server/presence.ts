@@ -24,7 +24,7 @@ export interface PresencePlaces {
   proc: string
 }
 
-export const presencePlaces: PresencePlaces = { run: '/run/fleetsie/dev', proc: '/proc' }
+const presencePlaces: PresencePlaces = { run: '/run/fleetsie/dev', proc: '/proc' }
 
 /** A session's few lines are below this; bytes. */
 const limit = 512

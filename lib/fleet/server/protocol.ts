@@ -19,12 +19,12 @@ export const maxRequest = 4 * 1024 * 1024
 const limited = <const E extends RegExp>(pattern: E, message: string) =>
   v.pipe(v.string(message), v.regex(pattern, message))
 
-export const fleetName = limited(fleetPattern, 'is no name of a fleet ([A-Za-z0-9_], at most 23)')
+const fleetName = limited(fleetPattern, 'is no name of a fleet ([A-Za-z0-9_], at most 23)')
 export const lotName = limited(lotPattern, 'is no name of a lot (16 hexadecimal digits)')
 export const publicKey = limited(publicKeyPattern, 'is no public key (ssh-ed25519 AAAA… without a comment)')
-export const deviceNumber = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(999_999_999))
+const deviceNumber = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(999_999_999))
 /** Unix seconds, until the year 5138. */
-export const unixSeconds = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(99_999_999_999))
+const unixSeconds = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(99_999_999_999))
 const deviceNumbers = v.pipe(v.array(deviceNumber), v.maxLength(100_000))
 
 export const genRequest = v.strictObject({
@@ -75,7 +75,7 @@ export const genReply = v.object({
 })
 export type GenReply = v.InferOutput<typeof genReply>
 
-export const listRequest = v.strictObject({
+const listRequest = v.strictObject({
   do: v.literal('list'),
   /** All fleets of the server when not given. */
   fleet: v.optional(fleetName),
@@ -142,7 +142,7 @@ export const listReply = v.object({
 export type ListReply = v.InferOutput<typeof listReply>
 
 /** One device, one disk's lot, or without either the whole fleet. */
-export const revokeRequest = v.strictObject({
+const revokeRequest = v.strictObject({
   do: v.literal('revoke'),
   fleet: fleetName,
   device: v.optional(deviceNumber),
@@ -164,7 +164,7 @@ export const revokeReply = v.object({
 export type RevokeReply = v.InferOutput<typeof revokeReply>
 
 /** A new key of a claimed device: accepted beside the old one, then alone; or forgotten. */
-export const rotateRequest = v.strictObject({
+const rotateRequest = v.strictObject({
   do: v.literal('rotate'),
   fleet: fleetName,
   device: deviceNumber,
@@ -181,7 +181,7 @@ export const rotateReply = v.object({
 export type RotateReply = v.InferOutput<typeof rotateReply>
 
 /** A Main database is there, empty where none was. `srv` asks for it on the server itself. */
-export const setupRequest = v.strictObject({ do: v.literal('setup') })
+const setupRequest = v.strictObject({ do: v.literal('setup') })
 
 export interface SetupReply {
   /** Of the databases that this program makes. */

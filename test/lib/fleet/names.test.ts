@@ -1,7 +1,7 @@
 /** What fleets, devices and servers may be called. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkFleet, checkHwid, checkNum, parseDevice, parseFleetHost } from '../../../lib/fleet/names.ts'
+import { checkFleet, checkNum, parseDevice, parseFleetHost } from '../../../lib/fleet/names.ts'
 
 const refused = { code: 'E_INPUT', exitCode: 1 }
 const tricks = [
@@ -24,20 +24,6 @@ test('a fleet has letters, digits and underscores in its name, at most 23', () =
   for (const name of ['a', 'A_1', '_', '7', 'x'.repeat(23)]) assert.equal(checkFleet(name), name)
   for (const name of [...tricks, 'a-b', 'a.b', 'x'.repeat(24), 'x\n']) {
     assert.throws(() => checkFleet(name), refused, JSON.stringify(name))
-  }
-})
-
-test('a hardware id is a MAC address, in lower case from then on', () => {
-  assert.equal(checkHwid('AA:bb:0C:dd:EE:ff'), 'aa:bb:0c:dd:ee:ff')
-  for (const text of [
-    ...tricks,
-    'aa:bb:cc:dd:ee',
-    'aa-bb-cc-dd-ee-ff',
-    'aabbccddeeff',
-    'aa:bb:cc:dd:ee:ff\n',
-    'gg:bb:cc:dd:ee:ff',
-  ]) {
-    assert.throws(() => checkHwid(text), refused, JSON.stringify(text))
   }
 })
 
