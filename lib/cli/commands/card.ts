@@ -35,6 +35,7 @@ export function cardCommands(root: Command, session: Session): void {
   )
     .option('--host <host>', "the fleets' server; default: the one that was last used")
     .option('--online', 'those that are connected')
+    .option('--away', 'those that have claimed and are not connected')
     .option('--unclaimed', 'those that no device has claimed')
     .option('--revoked', 'those that were revoked')
     .option('--name <pattern>', "those whose names match: 'barn-1*'")

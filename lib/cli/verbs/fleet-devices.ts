@@ -2,18 +2,15 @@
 import { findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
 import { listDevices } from '../../fleet/client/list.ts'
 import type { ListedDevice } from '../../fleet/server/protocol.ts'
+import { type Choice, chosenBy } from '../fleet/choose-devices.ts'
 import { csvHeader, csvRow, deviceLine, hostWidth, tableHeader } from '../fleet/device-lines.ts'
 import { onFleetServer } from '../fleet/server.ts'
 import type { Session } from '../session.ts'
 
-export interface FleetDevicesOptions {
+export interface FleetDevicesOptions extends Choice {
   json?: boolean
   csv?: boolean
   host?: string
-  online?: boolean
-  unclaimed?: boolean
-  revoked?: boolean
-  name?: string
 }
 
 export async function fleetDevices(
@@ -29,7 +26,7 @@ export async function fleetDevices(
       listDevices(host, place.fleet, session),
     )
     await rememberHost(process.env, place)
-    tell(session, devices.filter(wanted(options)), devices, options)
+    tell(session, devices.filter(chosenBy(options)), devices, options)
     for (const { lot, wrong, last } of guesses) {
       const when = new Date(last * 1000).toISOString().slice(0, 16).replace('T', ' ')
       session.emit({
@@ -38,29 +35,6 @@ export async function fleetDevices(
       })
     }
   }
-}
-
-/** States add up; a pattern narrows. */
-function wanted({
-  online,
-  unclaimed,
-  revoked,
-  name,
-}: FleetDevicesOptions): (device: ListedDevice) => boolean {
-  const states = new Set([
-    ...(online ? ['online'] : []),
-    ...(unclaimed ? ['unclaimed'] : []),
-    ...(revoked ? ['revoked'] : []),
-  ])
-  const pattern = name === undefined ? undefined : globPattern(name)
-  return ({ state, hostname }) =>
-    (states.size === 0 || states.has(state)) && (pattern === undefined || pattern.test(hostname))
-}
-
-/** `*` is anything, `?` one character. */
-function globPattern(glob: string): RegExp {
-  const escaped = glob.slice(0, 100).replace(/[.+^${}()|[\]\\]/g, '\\$&')
-  return new RegExp(`^${escaped.replace(/\*+/g, '.*').replaceAll('?', '.')}$`)
 }
 
 function tell(
