@@ -177,6 +177,20 @@ describe('gen', { skip }, () => {
     assert.match(tool('unzip', ['-l', file]), /fleetsie\/fleetsieauth\n/)
   })
 
+  test('--server-keys and --no-server-keys say by themselves who may claim, and nothing else changes it', async () => {
+    const allowed = (): Promise<string[]> =>
+      onServer('fleets.sqlite', "SELECT server_keys FROM fleets WHERE fleet = 'york'")
+    for (const [option, expected] of [
+      ['--server-keys', '1'],
+      ['0', '1'],
+      ['--no-server-keys', '0'],
+    ] as const) {
+      const { code, stdout, stderr } = await gen(['york', place, option])
+      assert.equal(code, 0, stdout + stderr)
+      assert.deepEqual(await allowed(), [expected], option)
+    }
+  })
+
   test('the stages usb-bundle and usb keep a disk, customize and all, without a question', async () => {
     const [project, disk] = [folder('project'), folder('kept')]
     mkdirSync(join(project, 'customize'))

@@ -30,6 +30,7 @@ export function fleetCommands(root: Command, session: Session): void {
         .default(90 * day, '90d'),
     )
     .option('--server-keys', 'let devices that speak the two-line form claim: the server makes their keys')
+    .option('--no-server-keys', 'let them claim no more; those that have claimed stay')
     .option('--zip [file]', "the disk's files as a zip; default: FLEET_files_for_usb_disk.zip here")
     .option('--unmount', 'unmount the partition first; else what is mounted is written where it is mounted')
     .option('--yes-really', 'take a disk that is not removable as well')

@@ -42,7 +42,8 @@ export async function gen(
   const { num, disk } = numAndDisk(third, fourth)
   await temporaryRun(session.signal, async (run) => {
     const connect = await connector(session, server!)
-    if (num === undefined && disk === undefined && options.zip === undefined) {
+    const isTrial = num === undefined && disk === undefined
+    if (isTrial && options.zip === undefined && options.serverKeys === undefined) {
       return verifyLogin(session, connect)
     }
     const order = { fleet: fleet!, server: server!, num: num ?? 0, serverKeys: options.serverKeys }

@@ -98,3 +98,19 @@ describe('--zip of gen', () => {
     })
   }
 })
+
+describe('keys that the server makes', () => {
+  for (const [words, said] of [
+    [['--server-keys'], true],
+    [['--no-server-keys'], false],
+    [[], undefined],
+  ] as const) {
+    it(`are ${said === undefined ? 'left as they were' : said ? 'allowed' : 'forbidden'} by gen ${words}`, async () => {
+      const root = program(session)
+      const gen = root.commands.find((command) => command.name() === 'gen')!
+      gen.action(() => {})
+      await root.parseAsync(['gen', 'hull', 'host', ...words], { from: 'user' })
+      assert.equal(gen.opts()['serverKeys'], said)
+    })
+  }
+})
