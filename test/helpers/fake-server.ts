@@ -16,6 +16,8 @@ export class FakeServer {
   connections = 0
   /** For the next request: dies at this step, or after all of it with the reply unsent. */
   breakAt: Step | 'reply' | undefined
+  /** Seconds by which its clock is ahead. */
+  ahead = 0
 
   constructor(folder: string) {
     this.folder = folder
@@ -44,7 +46,7 @@ export class FakeServer {
       if (step === this.breakAt) throw new Killed()
     }
     const files = (fleet: string): FleetFiles => new LocalFleetFiles(this.folder, fleet)
-    const now = (): number => Math.floor(Date.now() / 1000)
+    const now = (): number => Math.floor(Date.now() / 1000) + this.ahead
     return { folder: this.folder, name: 'server', helper, files, now, reached }
   }
 

@@ -13,6 +13,7 @@ import type { DiskPlace } from '../disk/place.ts'
 import { type BundleFile, needed, planDisk, readBack, roomFor } from '../disk/plan.ts'
 import { type GenReply, type GenRequest, genReply } from '../server/protocol.ts'
 import { BrokenOff, callServer } from './call.ts'
+import { clockWarning } from './clock.ts'
 import { type DiskKey, makeDiskKey, readDiskKey } from './disk-key.ts'
 import { rememberHost } from './fleet-folder.ts'
 import { ensureLoginCa } from './login-ca.ts'
@@ -69,6 +70,8 @@ export async function generate(order: GenOrder, tools: GenTools): Promise<GenOut
         throw error
       },
     )
+    const skew = reply.now === undefined ? undefined : clockWarning(reply.now, Date.now())
+    if (skew !== undefined) tools.warn(skew)
     const made = target && (await writeDisk(target, reply, order, tools))
     await pending.done()
     // A name without a device may be mistyped.

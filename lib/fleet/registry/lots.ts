@@ -44,7 +44,10 @@ export function checkLot(db: FleetDatabase, fleet: string, disk: Disk, now: numb
   }
   if (known && known.ts_revoked !== null) throw refuse('the disk was revoked')
   if (disk.expires !== null && disk.expires <= now) {
-    throw new FleetsieError('E_INPUT', "the disk's expiry is in the past")
+    const clock = new Date(now * 1000).toISOString().slice(0, 16)
+    throw new FleetsieError('E_INPUT', "the disk's expiry is in the past", {
+      hint: `by the server's clock it is ${clock}Z: compare that with yours`,
+    })
   }
 }
 

@@ -25,6 +25,8 @@ export const publicKey = limited(publicKeyPattern, 'is no public key (ssh-ed2551
 const deviceNumber = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(999_999_999))
 /** Unix seconds, until the year 5138. */
 const unixSeconds = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(99_999_999_999))
+/** The same with a fraction. */
+const time = v.pipe(v.number(), v.minValue(0), v.maxValue(99_999_999_999))
 const deviceNumbers = v.pipe(v.array(deviceNumber), v.maxLength(100_000))
 
 export const genRequest = v.strictObject({
@@ -72,6 +74,8 @@ export const genReply = v.object({
   ),
   /** What the manager should know, one sentence each. */
   warnings: v.array(v.string()),
+  /** The server's clock, by which disks expire; unix seconds. Servers of earlier versions do not tell it. */
+  now: v.optional(time),
 })
 export type GenReply = v.InferOutput<typeof genReply>
 
@@ -84,8 +88,6 @@ const listRequest = v.strictObject({
 })
 export type ListRequest = v.InferOutput<typeof listRequest>
 
-/** Unix seconds with a fraction. */
-const time = v.pipe(v.number(), v.minValue(0), v.maxValue(99_999_999_999))
 const address = v.pipe(
   v.string(),
   v.check((text) => isIP(text) !== 0, 'is no address'),

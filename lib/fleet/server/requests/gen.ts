@@ -41,7 +41,10 @@ export function gen(server: Server, request: GenRequest): Promise<GenReply> {
       if (result.fresh) takeBack(main, fleet, request.request, result)
     },
   }
-  return updateFleet(server, fleet, change, (updated) => reply(request, updated))
+  return updateFleet(server, fleet, change, (updated) => ({
+    ...reply(request, updated),
+    now: server.now(),
+  }))
 }
 
 // Users and folders that differ in case only are two on Linux, but host names are one.

@@ -135,6 +135,21 @@ describe('gen makes a disk', { skip }, () => {
     assert.deepEqual(await knownFleets(desk.env), [{ fleet: 'hull', host: 'fleet.example' }])
   })
 
+  test('clocks that are ten years apart are told, or refused before anything is allocated', async () => {
+    const desk = new Desk(top)
+    desk.server.ahead = -10 * 365 * 86_400
+    assert.deepEqual(hostnames(await desk.gen(1, desk.disk)), ['hull-1'])
+    assert.match(desk.warned.join(), /is 3650 days ahead of the server's: disks expire later/)
+    desk.server.ahead *= -1
+    await assert.rejects(desk.gen(1, desk.disk), {
+      code: 'E_INPUT',
+      message: /expiry is in the past/,
+      hint: /\dZ/,
+    })
+    assert.deepEqual(desk.allocated(), ['hull-1'])
+    assert.deepEqual(desk.pending, [])
+  })
+
   test('a damaged database is made anew, with a warning', async () => {
     const desk = new Desk(top)
     await desk.gen(2, desk.disk)
