@@ -2,7 +2,8 @@
 import type { Emit } from '../events.ts'
 import type { Layout } from './layout.ts'
 import type { Presence } from './presence.ts'
-import type { Sql, Sqlite } from './sqlite.ts'
+import type { Sql } from './sql.ts'
+import type { Sqlite } from './sqlite.ts'
 
 export interface Parts {
   readonly sqlite: Sqlite

@@ -1,8 +1,9 @@
 /** The store's database: its tables, and how it is opened. Times are milliseconds since 1970. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { FleetsieError } from '../../errors.ts'
 import type { Layout } from './layout.ts'
-import { Sql, type Sqlite, sqliteError } from './sqlite.ts'
+import { Sql } from './sql.ts'
+import { type Sqlite, sqliteError } from './sqlite.ts'
+import { useWal } from './sqlite-file.ts'
 import { databaseVersion, newerStore } from './version.ts'
 
 // traces and definitions outlive their objects: the digest that a key led to goes on naming the keys above it, so
@@ -79,7 +80,8 @@ function openWriting(sqlite: Sqlite, layout: Layout): Sql {
     // Before the first write: SQLite gives the -wal and -shm that root makes the owner of the database.
     layout.own(file)
     const sql = new Sql(db, file)
-    useWal(sql)
+    // Two processes may make a new database at once.
+    useWal(sql, busyMs)
     sql.pragma('synchronous = NORMAL')
     sql.pragma('foreign_keys = ON')
     migrate(sql, file)
@@ -87,22 +89,6 @@ function openWriting(sqlite: Sqlite, layout: Layout): Sql {
   } catch (error) {
     db.close()
     throw error
-  }
-}
-
-// Two processes that make a new database at once: SQLite does not wait for this one switch by itself.
-function useWal(sql: Sql): void {
-  const until = Date.now() + busyMs
-  for (;;) {
-    try {
-      if (sql.pragma('journal_mode') !== 'wal') sql.pragma('journal_mode = WAL')
-      return
-    } catch (error) {
-      const busy =
-        error instanceof FleetsieError && /SQLITE_BUSY/.test(String((error.cause as { code?: string })?.code))
-      if (!busy || Date.now() > until) throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
-    }
   }
 }
 

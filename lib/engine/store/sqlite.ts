@@ -4,7 +4,6 @@ import type Database from 'better-sqlite3'
 import { FleetsieError } from '../../errors.ts'
 
 export type Sqlite = typeof Database
-type Value = string | number | bigint | null
 
 let loaded: Sqlite | undefined
 
@@ -72,94 +71,4 @@ export function notWritable(file: string, cause: unknown): FleetsieError {
     hint: 'become its owner, or set FLEETSIE_STORE to a folder that you can write',
     cause,
   })
-}
-
-/** One database: statements prepared once, errors translated, transactions that exclude other processes. */
-export class Sql {
-  readonly #db: Database.Database
-  readonly #file: string
-  readonly #statements = new Map<string, Database.Statement>()
-  /** Called when the disk is full; true when there is more room now. */
-  onFull: () => boolean = () => false
-
-  constructor(db: Database.Database, file: string) {
-    this.#db = db
-    this.#file = file
-  }
-
-  get<Row>(sql: string, ...values: Value[]): Row | undefined {
-    return this.#guard(() => this.#prepare(sql).get(...values) as Row | undefined)
-  }
-
-  all<Row>(sql: string, ...values: Value[]): Row[] {
-    return this.#guard(() => this.#prepare(sql).all(...values) as Row[])
-  }
-
-  /** Answers how many rows changed. */
-  run(sql: string, ...values: Value[]): number {
-    const run = (): number => this.#guard(() => this.#prepare(sql).run(...values).changes)
-    return this.#db.inTransaction ? run() : this.#twice(run)
-  }
-
-  pragma(text: string): unknown {
-    return this.#guard(() => this.#db.pragma(text, { simple: true }))
-  }
-
-  exec(script: string): void {
-    this.#guard(() => this.#db.exec(script))
-  }
-
-  /**
-   * All of `work` or nothing, alone among all processes. `work` must not wait for anything, and must do when it is
-   * run again after a full disk, or say `once`.
-   */
-  transaction<T>(work: () => T, times?: 'once'): T {
-    if (this.#db.inTransaction) return work()
-    return times === 'once' ? this.#once(work) : this.#twice(() => this.#once(work))
-  }
-
-  close(): void {
-    this.#statements.clear()
-    this.#db.close()
-  }
-
-  #once<T>(work: () => T): T {
-    try {
-      this.exec('BEGIN IMMEDIATE')
-      const result = work()
-      this.exec('COMMIT')
-      return result
-    } catch (error) {
-      // A full disk may have ended the transaction already.
-      if (this.#db.inTransaction) this.exec('ROLLBACK')
-      throw error
-    }
-  }
-
-  #twice<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      const code = error instanceof FleetsieError && (error.cause as { code?: unknown } | undefined)?.code
-      if (code !== 'SQLITE_FULL' || !this.onFull()) throw error
-      return work()
-    }
-  }
-
-  #prepare(sql: string): Database.Statement {
-    let statement = this.#statements.get(sql)
-    if (!statement) {
-      statement = this.#db.prepare(sql)
-      this.#statements.set(sql, statement)
-    }
-    return statement
-  }
-
-  #guard<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      throw sqliteError(error, this.#file)
-    }
-  }
 }

@@ -1,92 +1,20 @@
-/** One SQLite file of the fleet: statements prepared once, errors in this program's words, bound parameters only. */
-import type Database from 'better-sqlite3'
+/** One SQLite file of the fleet, and what goes wrong with it in words for who runs the server. */
 import { loadSqlite } from '../../engine/store/sqlite.ts'
+import { SqliteFile } from '../../engine/store/sqlite-file.ts'
 import { FleetsieError } from '../../errors.ts'
-
-export type Value = string | number | null
 
 /** Long enough for 10,000 devices that another process allocates meanwhile. */
 export const busyMs = 30_000
 
-export class FleetDatabase {
-  readonly file: string
-  readonly #db: Database.Database
-  readonly #statements = new Map<string, Database.Statement>()
-
-  /** Opens a file that exists. Nothing is read yet. */
+/** A file of the registry. Its transactions fail with E_IO when another process keeps it locked for 30 s. */
+export class FleetDatabase extends SqliteFile {
+  /** Opens a file that exists. Nothing is read yet. Fails with E_IO. */
   constructor(file: string, readonly: boolean = false) {
-    this.file = file
-    this.#db = this.#guard(() => new (loadSqlite())(file, { fileMustExist: true, timeout: busyMs, readonly }))
-  }
-
-  get<Row>(sql: string, ...values: Value[]): Row | undefined {
-    return this.#guard(() => this.#prepare(sql).get(...values) as Row | undefined)
-  }
-
-  all<Row>(sql: string, ...values: Value[]): Row[] {
-    return this.#guard(() => this.#prepare(sql).all(...values) as Row[])
-  }
-
-  /** Answers how many rows changed. */
-  run(sql: string, ...values: Value[]): number {
-    return this.#guard(() => this.#prepare(sql).run(...values).changes)
-  }
-
-  exec(script: string): void {
-    this.#guard(() => this.#db.exec(script))
-  }
-
-  pragma(text: string): unknown {
-    return this.#guard(() => this.#db.pragma(text, { simple: true }))
-  }
-
-  /** Takes the write lock, waiting for whoever has it. Fails with E_IO after 30 s. */
-  begin(): void {
-    this.exec('BEGIN IMMEDIATE')
-  }
-
-  commit(): void {
-    this.exec('COMMIT')
-  }
-
-  /** Does nothing where there is no transaction: a full disk may have ended it already. */
-  rollback(): void {
-    if (this.#db.inTransaction) this.exec('ROLLBACK')
-  }
-
-  /** All of `work` or nothing, alone among all processes. */
-  transaction<T>(work: () => T): T {
-    this.begin()
-    try {
-      const result = work()
-      this.commit()
-      return result
-    } catch (error) {
-      this.rollback()
-      throw error
-    }
-  }
-
-  close(): void {
-    this.#statements.clear()
-    this.#db.close()
-  }
-
-  #prepare(sql: string): Database.Statement {
-    let statement = this.#statements.get(sql)
-    if (!statement) {
-      statement = this.#db.prepare(sql)
-      this.#statements.set(sql, statement)
-    }
-    return statement
-  }
-
-  #guard<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      throw databaseError(error, this.file)
-    }
+    super(
+      () => new (loadSqlite())(file, { fileMustExist: true, timeout: busyMs, readonly }),
+      file,
+      databaseError,
+    )
   }
 }
 

@@ -1,6 +1,7 @@
 /** Opening Main and Fleet, each by the user whose file it is: no link is followed, no trigger or view runs. */
 import { closeSync, fchmodSync, lstatSync, openSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { useWal } from '../../engine/store/sqlite-file.ts'
 import { FleetsieError } from '../../errors.ts'
 import { busyMs, damaged, FleetDatabase } from './database.ts'
 import { type ClearOtp, migrate } from './migrate.ts'
@@ -31,7 +32,7 @@ function openRegistry(file: string, kind: 'main' | 'fleet', mode: number): Opene
   const made = ensureFile(file, mode)
   const db = openFile(file)
   try {
-    useWal(db)
+    useWal(db, busyMs)
     db.pragma('synchronous = FULL')
     db.pragma('secure_delete = ON')
     return { db, made, clear: migrate(db, kind) }
@@ -91,19 +92,4 @@ function notAFile(file: string): FleetsieError {
     file,
     hint: 'see who put it there, then remove it',
   })
-}
-
-// SQLite does not wait for this one switch by itself.
-function useWal(db: FleetDatabase): void {
-  const until = Date.now() + busyMs
-  for (;;) {
-    try {
-      if (db.pragma('journal_mode') !== 'wal') db.pragma('journal_mode = WAL')
-      return
-    } catch (error) {
-      const code = ((error as FleetsieError).cause as { code?: string } | undefined)?.code
-      if (!code?.startsWith('SQLITE_BUSY') || Date.now() > until) throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
-    }
-  }
 }
