@@ -19,6 +19,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { quietly } from './quietly.ts'
 
 export interface Guesses {
   lot: string
@@ -73,12 +74,4 @@ export function guessesIn(folder: string, now: number): Guesses[] {
     const last = Math.floor(found.mtimeMs / 1000)
     return now - last > forgotten ? [] : [{ lot, wrong: Math.min(found.size, most), last }]
   })
-}
-
-function quietly(work: () => void): void {
-  try {
-    work()
-  } catch {
-    // The file's name is no more than a hint.
-  }
 }

@@ -5,12 +5,13 @@
 import { dirname } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
 import { ensureDeviceLine } from '../authorized-keys.ts'
-import { FleetDatabase } from '../registry/database.ts'
+import { FleetDatabase, orClose, writeSafely } from '../registry/database.ts'
 import { registryVersion } from '../registry/schema.ts'
 import { answerText, later } from './answer.ts'
 import { auditLine } from './audit-line.ts'
 import { type Caller, decideClaim, type Outcome, stillHas } from './claim.ts'
 import { countGuess, forgetOld } from './guesses.ts'
+import { quietly } from './quietly.ts'
 import { parseRequest } from './request.ts'
 
 export interface ClaimPlaces {
@@ -78,19 +79,15 @@ function refused(message: string): Outcome {
 
 function openFleet(file: string): FleetDatabase {
   const db = new FleetDatabase(file)
-  try {
+  return orClose(db, () => {
     // An Ok that a power cut takes back would be a device that nobody knows.
-    db.pragma('synchronous = FULL')
-    db.pragma('secure_delete = ON')
+    writeSafely(db)
     db.pragma('trusted_schema = OFF')
     // To bring it up to date is the business of `gen`, which knows what to do with clear OTPs.
     if (db.pragma('user_version') !== registryVersion)
       throw new FleetsieError('E_UNSUPPORTED', 'the database is of another version', { file })
     return db
-  } catch (error) {
-    db.close()
-    throw error
-  }
+  })
 }
 
 /** Puts the key into authorized_keys, unless the device was revoked between the commit and now. */
@@ -113,14 +110,5 @@ function forgetOtp(provisioning: string, idInFleet: number): void {
     db.run('DELETE FROM devices WHERE id_in_fleet = ?', idInFleet)
   } finally {
     db.close()
-  }
-}
-
-/** The claim stands, whatever becomes of `work`. */
-function quietly(work: () => void): void {
-  try {
-    work()
-  } catch {
-    // Made up for by `gen`.
   }
 }

@@ -18,6 +18,22 @@ export class FleetDatabase extends SqliteFile {
   }
 }
 
+/** What `work` makes of a database that was just opened; where that fails, it is closed. */
+export function orClose<T>(db: FleetDatabase, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/** What is committed stays after a power cut, and what is deleted is nowhere in the file any more. */
+export function writeSafely(db: FleetDatabase): void {
+  db.pragma('synchronous = FULL')
+  db.pragma('secure_delete = ON')
+}
+
 /** The error for a database file that holds something that it must not. */
 export function damaged(file: string, what: string, cause?: unknown): FleetsieError {
   return new FleetsieError('E_DAMAGED', what, { file, hint: remedy(file), cause })

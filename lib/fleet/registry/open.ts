@@ -3,7 +3,7 @@ import { closeSync, fchmodSync, lstatSync, openSync, realpathSync } from 'node:f
 import { basename, dirname, join } from 'node:path'
 import { useWal } from '../../engine/store/sqlite-file.ts'
 import { FleetsieError } from '../../errors.ts'
-import { busyMs, damaged, FleetDatabase } from './database.ts'
+import { busyMs, damaged, FleetDatabase, orClose, writeSafely } from './database.ts'
 import { type ClearOtp, migrate } from './migrate.ts'
 import { fleetFile, mainFile } from './paths.ts'
 
@@ -31,15 +31,11 @@ export const openFleet = (folder: string, fleet: string): Opened =>
 function openRegistry(file: string, kind: 'main' | 'fleet', mode: number): Opened {
   const made = ensureFile(file, mode)
   const db = openFile(file)
-  try {
+  return orClose(db, () => {
     useWal(db, busyMs)
-    db.pragma('synchronous = FULL')
-    db.pragma('secure_delete = ON')
+    writeSafely(db)
     return { db, made, clear: migrate(db, kind) }
-  } catch (error) {
-    db.close()
-    throw error
-  }
+  })
 }
 
 /** Makes an empty file unless one is there; answers whether it did. */
@@ -66,17 +62,14 @@ export function ensureFile(file: string, mode: number): boolean {
 export function openFile(file: string): FleetDatabase {
   checkFile(file)
   const db = new FleetDatabase(file)
-  try {
+  return orClose(db, () => {
     // The path that SQLite has opened, with all links resolved: nobody has put one there since the look.
     const opened = db.all<{ file: string }>('PRAGMA database_list')[0]?.file
     if (opened !== join(realpathSync(dirname(file)), basename(file))) throw notAFile(file)
     db.pragma('trusted_schema = OFF')
     db.pragma('cell_size_check = ON')
     return db
-  } catch (error) {
-    db.close()
-    throw error
-  }
+  })
 }
 
 function checkFile(file: string): void {

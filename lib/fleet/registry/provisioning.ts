@@ -2,7 +2,7 @@
 import { lstatSync, rmSync } from 'node:fs'
 import { FleetsieError } from '../../errors.ts'
 import { otpPattern } from '../names.ts'
-import type { FleetDatabase } from './database.ts'
+import { type FleetDatabase, writeSafely } from './database.ts'
 import { checkWhole } from './fleet-rows.ts'
 import { ensureFile, fleetMode, openFile } from './open.ts'
 import { provisioningFile } from './paths.ts'
@@ -49,8 +49,7 @@ export function writeProvisioning(folder: string, fleet: string, otps: Otps, ane
   try {
     // It is copied as a file: all of it has to be in the file.
     db.pragma('journal_mode = DELETE')
-    db.pragma('synchronous = FULL')
-    db.pragma('secure_delete = ON')
+    writeSafely(db)
     db.transaction(() => {
       if (anew) db.exec(provisioningTable)
       const present = readOtps(db)
