@@ -1,10 +1,11 @@
 /** `srv` as a manager runs it against the rig's server: in its network, and where it asks, on a terminal. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { shortNames } from '../../lib/cli/short-names.ts'
 import type { BuildEvent } from '../../lib/engine/events.ts'
 import { removeTree } from '../../lib/engine/store/remove.ts'
 import type { Architecture } from '../../lib/fleet/bundle/listing.ts'
@@ -47,6 +48,9 @@ export class SrvProgram {
   static async make(): Promise<SrvProgram> {
     const made = new SrvProgram()
     await copyCode(join(made.folder, 'code'))
+    for (const name of shortNames.keys()) {
+      symlinkSync(join(made.folder, 'code/lib/cli/bin.ts'), join(made.folder, name))
+    }
     // In the network of a server there is no npm: its closure has to be in the store before.
     await withServerClosure(process.arch as Architecture, async () => {}, made.store)
     return made
@@ -125,14 +129,16 @@ export class SrvProgram {
     return { FLEETSIE_STORE: this.store }
   }
 
-  /** What runs a verb: its name, then its arguments. */
+  /** What runs a verb: by its own command where it has one, as documented. */
   command(args: readonly string[], verb = 'srv'): string[] {
+    const [short] = [...shortNames].find(([, its]) => its === verb) ?? []
+    const program = short === undefined ? ['code/lib/cli/bin.ts', verb] : [short]
     return [
       process.execPath,
       '--import',
       this.loader,
-      join(this.folder, 'code/lib/cli/bin.ts'),
-      verb,
+      join(this.folder, program[0]!),
+      ...program.slice(1),
       ...args,
     ]
   }
