@@ -40,7 +40,9 @@ for (const page of pages) {
       skip: page === 'docs/verbs.md',
     }, () => {
       const call = /\b(?:fleetsie|pipeline\.ts|fleetsie_mod) ([a-z].*)/g
-      const calls = [...blocksIn(text), ...quotedIn(text)].flatMap((piece) => [...piece.matchAll(call)])
+      const calls = [...blocksIn(text), ...quotedIn(text)]
+        .map((piece) => piece.replace(/\bfleetsie_(gen|srv)(?= )/g, 'fleetsie $1'))
+        .flatMap((piece) => [...piece.matchAll(call)])
       assert.deepEqual(
         calls.flatMap(([, words]) => unknownIn(words!)),
         [],
@@ -89,9 +91,11 @@ test('README.md or docs/ name every variable of a user', () => {
   )
 })
 
-/** Lines of code blocks. */
+/** Lines of code blocks, fenced or indented. */
 function blocksIn(text: string): string[] {
-  return text.split(/^```/m).flatMap((part, i) => (i % 2 === 1 ? part.split('\n') : []))
+  return text
+    .split(/^```/m)
+    .flatMap((part, i) => (i % 2 === 1 ? part.split('\n') : (part.match(/^ {4}.*/gm) ?? [])))
 }
 
 /** What stands between backquotes. */
