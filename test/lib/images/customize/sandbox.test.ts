@@ -37,22 +37,27 @@ const logged = async (text: string): Promise<string> => (await script(text)).rec
 /** Seconds that no other run of these tests sleeps for. */
 const long = 86_400 + process.pid
 
-/** Polls: a process that was killed takes a moment to go. */
-async function eventually(what: () => Promise<string[]>): Promise<void> {
+/** Polls: a process takes a moment to begin, and one that was killed to go. */
+async function eventually(what: () => Promise<string[]>, done: (left: string[]) => void): Promise<void> {
   const end = Date.now() + 10_000
-  let left = await what()
-  while (left.length > 0 && Date.now() < end) {
+  for (;;) {
+    const left = await what()
+    try {
+      return done(left)
+    } catch (error) {
+      if (Date.now() > end) throw error
+    }
     await new Promise((resolve) => setTimeout(resolve, 50))
-    left = await what()
   }
-  assert.deepEqual(left, [])
 }
 
+const none = (left: string[]): void => assert.deepEqual(left, [])
+
 const nothingLeft = async (): Promise<void> => {
-  await eventually(async () => [
-    ...(await traces('fleetsie-context-')),
-    ...(await processesWith(`sleep\0${long}`)),
-  ])
+  await eventually(
+    async () => [...(await traces('fleetsie-context-')), ...(await processesWith(`sleep\0${long}`))],
+    none,
+  )
 }
 
 describe('a script in the image', { skip }, () => {
@@ -201,7 +206,10 @@ describe('a script in the image', { skip }, () => {
       env: { ...process.env, TMPDIR: tmp },
     })
     await saying(child, 'running')
-    assert.notDeepEqual(await processesWith(`sleep\0${long}`), [])
+    await eventually(
+      () => processesWith(`sleep\0${long}`),
+      (found) => assert.notDeepEqual(found, []),
+    )
     child.kill('SIGKILL')
     await nothingLeft()
   })
@@ -341,7 +349,7 @@ describe('another user', { skip: skip || needs('newuidmap', 'fuse2fs') || unread
     await saying(child, 'running')
     child.kill('SIGKILL')
     await nothingLeft()
-    await eventually(async () => left().filter((name) => name.includes('/run')))
+    await eventually(async () => left().filter((name) => name.includes('/run')), none)
   })
 
   it('without a range learns what to do', async () => {
