@@ -1,6 +1,7 @@
 /** One call of the server's program: a JSON object to its stdin, one back, checked before anybody relies on it. */
 import * as v from 'valibot'
 import { type ErrorCode, errorCodes, FleetsieError } from '../../errors.ts'
+import { parseJson } from '../../formats/json.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
 
 /** Where `srv` puts it; a link into the closure in use. */
@@ -59,12 +60,7 @@ export async function callServer<T>(
 
 /** The answer is the last line: what a shell's start-up files print comes before it. */
 function lastObject(stdout: Buffer): unknown {
-  const line = stdout.toString('utf8').trimEnd().split('\n').at(-1) ?? ''
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
+  return parseJson(stdout.toString('utf8').trimEnd().split('\n').at(-1) ?? '')
 }
 
 function lastLine(stderr: string): string {

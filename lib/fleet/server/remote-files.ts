@@ -3,6 +3,7 @@ import type { Readable, Writable } from 'node:stream'
 import * as v from 'valibot'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
+import { parseJson } from '../../formats/json.ts'
 import type { Begun, FleetContents, FleetFiles } from '../registry/fleet-files.ts'
 import type { Otps } from '../registry/provisioning.ts'
 import type { Wanted } from '../registry/sync.ts'
@@ -66,7 +67,7 @@ export class RemoteFleetFiles implements FleetFiles {
     })
     this.#stdin?.write(`${JSON.stringify(request)}\n`)
     const gone = this.#ended.then(() => Promise.reject(this.#wrong('no answer')))
-    const answer = v.safeParse(schema, parsed(await Promise.race([line, gone])))
+    const answer = v.safeParse(schema, parseJson(await Promise.race([line, gone])))
     if (!answer.success) throw this.#wrong('an answer that is none')
     if ('value' in answer.output) return answer.output.value
     const { code, message, hint, file } = answer.output.error
@@ -118,14 +119,6 @@ export class RemoteFleetFiles implements FleetFiles {
 }
 
 type Failure = Extract<v.InferOutput<(typeof filesAnswers)['read']>, { error: unknown }>['error']
-
-function parsed(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
-}
 
 /** What is printed on a manager's terminal in the end. */
 function plain(text: string): string {
