@@ -45,7 +45,7 @@ function unknown(host: Host, fleet: string, stdout: Buffer): FleetsieError {
     .split('\n')
     .filter((name) => fleetPattern.test(name))
   return new FleetsieError('E_INPUT', `there is no fleet ${fleet} on ${host.host}`, {
-    hint: others.length > 0 ? `it has ${others.join(', ')}` : '`fleetsie gen` makes one',
+    hint: others.length > 0 ? others.join(', ') : `make it: fleetsie gen ${fleet} HOST NUM`,
   })
 }
 

@@ -57,7 +57,7 @@ function expectFleet(folder: string, fleet: string): string {
   if (existsSync(fleetFile(folder, fleet))) return fleet
   const others = fleetsIn(folder)
   throw new FleetsieError('E_INPUT', `there is no fleet ${fleet} on this server`, {
-    hint: others.length > 0 ? `it has ${others.join(', ')}` : '`gen` makes one',
+    hint: others.length > 0 ? others.join(', ') : `make it: fleetsie gen ${fleet} HOST NUM`,
   })
 }
 

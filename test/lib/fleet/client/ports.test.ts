@@ -143,7 +143,7 @@ describe('ports', () => {
   test('are none for a fleet that the server does not have, which is not remembered', async () => {
     listing = 'bats\ncows\n../x\n'
     code = 3
-    await assert.rejects(follow(), { code: 'E_INPUT', message: /no fleet barn/, hint: 'it has bats, cows' })
+    await assert.rejects(follow(), { code: 'E_INPUT', message: /no fleet barn/, hint: 'bats, cows' })
     assert.equal(found, 0)
   })
 
