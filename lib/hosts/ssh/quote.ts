@@ -1,5 +1,6 @@
 /** Arguments as text for the login shell of the far side, which ssh always goes through. */
 import { FleetsieError } from '../../errors.ts'
+import { shellQuoted } from '../../formats/shell.ts'
 
 /** Linux takes 128 KiB for one argument (MAX_ARG_STRLEN), and the command is one for that shell. */
 const maxCommand = 120 * 1024
@@ -19,6 +20,5 @@ export function quoteCommand(argv: readonly string[]): string {
 function quote(argument: string): string {
   if (argument.includes('\0')) throw new FleetsieError('E_INPUT', 'an argument holds a NUL byte')
   // No `=` (an assignment) and no `~` (a home folder) among what needs no quotes.
-  if (/^[A-Za-z0-9_@%+:,./-]+$/.test(argument)) return argument
-  return `'${argument.replaceAll("'", `'\\''`)}'`
+  return /^[A-Za-z0-9_@%+:,./-]+$/.test(argument) ? argument : shellQuoted(argument)
 }
