@@ -58,28 +58,27 @@ attach() {
 
 # Waits for a disk with fleetsie/setup or fleetsie/fleet.txt and leaves it mounted at `top`.
 find_disk() {
-	left=$seconds
 	seen=
-	while :; do
-		still=
-		for disk in $(candidates); do
-			case " $seen " in
-			*" $disk "*)
-				still="$still $disk"
-				continue
-				;;
-			esac
-			# One that could not be mounted is tried again: somebody else may have been about to mount it.
-			attach "$disk" || continue
-			if [ -f "$top/fleetsie/setup" ] || [ -f "$top/fleetsie/fleet.txt" ]; then return 0; fi
-			[ -d "$top/fleetsie" ] && say "$disk has a folder fleetsie, but neither setup nor fleet.txt in it"
-			unmount
+	wait_for "$seconds" look_for_disk
+}
+
+look_for_disk() {
+	still=
+	for disk in $(candidates); do
+		case " $seen " in
+		*" $disk "*)
 			still="$still $disk"
-		done
-		# A name that is gone may come back as another disk.
-		seen=$still
-		[ "$left" -gt 0 ] || return 1
-		left=$((left - 1))
-		sleep 1
+			continue
+			;;
+		esac
+		# One that could not be mounted is tried again: somebody else may have been about to mount it.
+		attach "$disk" || continue
+		if [ -f "$top/fleetsie/setup" ] || [ -f "$top/fleetsie/fleet.txt" ]; then return 0; fi
+		[ -d "$top/fleetsie" ] && say "$disk has a folder fleetsie, but neither setup nor fleet.txt in it"
+		unmount
+		still="$still $disk"
 	done
+	# A name that is gone may come back as another disk.
+	seen=$still
+	return 1
 }

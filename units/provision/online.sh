@@ -8,37 +8,24 @@ has_route() {
 	matches "$host" '[0-9.]+|.*:.*' && ip route get "$host" >/dev/null 2>&1
 }
 
-# wait_route SECONDS
-wait_route() {
-	left=$1
-	until has_route; do
-		[ "$left" -gt 0 ] || return 1
-		left=$((left - 1))
-		sleep 1
-	done
-}
-
 bring_online() {
 	begin network 'waits for a network'
 	why_not='no cable'
-	wait_route 20 && return
+	wait_for 20 has_route && return
 	join_wifi && return
-	wait_route 60 || fail "there is no network: $why_not"
+	wait_for 60 has_route || fail "there is no network: $why_not"
 }
 
 # ssh takes any time; what checks certificates later does not. So it is waited for, and not for long.
 wait_clock() {
 	command -v timedatectl >/dev/null || return 0
 	begin clock 'waits for the time'
-	left=30
-	until [ "$(timedatectl show --property=NTPSynchronized --value)" = yes ]; do
-		if [ "$left" -eq 0 ]; then
-			say "the clock has not been set by the network; it says $(now), and that is gone on with"
-			return 0
-		fi
-		left=$((left - 1))
-		sleep 1
-	done
+	wait_for 30 is_clock_set ||
+		say "the clock has not been set by the network; it says $(now), and that is gone on with"
+}
+
+is_clock_set() {
+	[ "$(timedatectl show --property=NTPSynchronized --value)" = yes ]
 }
 
 # One line for each network adapter, the best to tell this device by first: RANK NAME ADDRESS.
@@ -63,16 +50,16 @@ adapters() {
 	done 2>/dev/null | sort
 }
 
+# Sets `found` to those of `adapters`, once there is one.
+find_adapters() {
+	found=$(adapters) && [ -n "$found" ]
+}
+
 # Sets `hwid`, and forgets what another device has begun with this card.
 know_hardware() {
 	hwid=$(cat "$kept/hwid" 2>/dev/null)
 	[ ! -f "$kept/answer" ] || return 0
-	left=30
-	until found=$(adapters) && [ -n "$found" ]; do
-		[ "$left" -gt 0 ] || fail 'there is no network adapter with an address to tell this device by'
-		left=$((left - 1))
-		sleep 1
-	done
+	wait_for 30 find_adapters || fail 'there is no network adapter with an address to tell this device by'
 	best=${found%%"$nl"*}
 	case $nl$found$nl in *" ${hwid:--}$nl"*) return ;; esac
 	# An address that is made up at each boot stays the one that it was at the first try.

@@ -87,7 +87,7 @@ by_network_manager() {
 		printf '\n[ipv4]\nmethod=auto\n\n[ipv6]\nmethod=auto\n'
 	} | put "$file" 600 || return 1
 	nmcli connection load "$file"
-	if nmcli --wait 60 connection up uuid "$uuid" && wait_route 20; then return 0; fi
+	if nmcli --wait 60 connection up uuid "$uuid" && wait_for 20 has_route; then return 0; fi
 	rm -f "$file"
 	nmcli connection reload
 	return 1
@@ -117,7 +117,7 @@ by_wpa_supplicant() {
 		esac
 	} | put "$conf" 600 || return 1
 	start_adapter
-	if wait_route 60; then return 0; fi
+	if wait_for 60 has_route; then return 0; fi
 	if [ -f "$conf.before-fleetsie" ]; then mv -f "$conf.before-fleetsie" "$conf"; else rm -f "$conf"; fi
 	return 1
 } >/dev/null 2>&1

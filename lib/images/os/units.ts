@@ -12,7 +12,8 @@ export const wantsFolder = 'etc/systemd/system/multi-user.target.wants'
 export const partsFolder = 'usr/lib/fleetsie'
 
 const parts = [
-  ...['answer', 'claim', 'disk', 'identity', 'online', 'otps', 'say', 'setup', 'text', 'tunnel', 'wifi'],
+  ...['answer', 'claim', 'disk', 'identity', 'online', 'otps', 'say', 'setup', 'text', 'tunnel'],
+  ...['wait', 'wifi'],
 ]
 
 /** The files: where from, below `units/`, and where to. The tunnel's are there for disks that bring none. */
