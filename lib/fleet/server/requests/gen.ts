@@ -4,6 +4,7 @@ import { FleetsieError } from '../../../errors.ts'
 import { fleetUser, hostname } from '../../names.ts'
 import { type Allocated, allocate, allocatedBy, freePorts, takeBack } from '../../registry/allocate.ts'
 import type { FleetDatabase } from '../../registry/database.ts'
+import { isInMain } from '../../registry/in-main.ts'
 import { checkLot, devicesOf, fillDisk } from '../../registry/lots.ts'
 import { fleetFolder } from '../../registry/paths.ts'
 import { checkRoom } from '../../registry/room.ts'
@@ -16,7 +17,8 @@ import type { GenReply, GenRequest } from '../protocol.ts'
 export function gen(server: Server, request: GenRequest): Promise<GenReply> {
   const { fleet, num, disk, serverKeys } = request
   const asksNothing = num === 0 && !disk && serverKeys === undefined
-  if (asksNothing && !existsSync(fleetFolder(server.folder, fleet))) {
+  const { folder } = server
+  if (asksNothing && !existsSync(fleetFolder(folder, fleet)) && !isInMain(folder, fleet)) {
     return Promise.resolve({ fleet, fleetuser: fleetUser(fleet), generated: [], unclaimed: 0, warnings: [] })
   }
   const change: FleetChange<Allocated> = {

@@ -6,6 +6,7 @@ import { FleetsieError } from '../../../errors.ts'
 import { guessesIn } from '../../claim/guesses.ts'
 import { fleetPattern, hostname, hwidPattern } from '../../names.ts'
 import type { FleetContents } from '../../registry/fleet-files.ts'
+import { isInMain } from '../../registry/in-main.ts'
 import { fleetFile, fleetFolder } from '../../registry/paths.ts'
 import type { DeviceRow } from '../../registry/schema.ts'
 import type { Server } from '../../registry/server.ts'
@@ -55,6 +56,11 @@ async function contentsOf(server: Pick<Server, 'files'>, fleet: string): Promise
 // Opening a database that is not there would make one.
 function expectFleet(folder: string, fleet: string): string {
   if (existsSync(fleetFile(folder, fleet))) return fleet
+  if (isInMain(folder, fleet)) {
+    throw new FleetsieError('E_INPUT', `the fleet ${fleet} has lost its folder on this server`, {
+      hint: `make it anew from fleets.sqlite: fleetsie gen ${fleet} HOST 0`,
+    })
+  }
   const others = fleetsIn(folder)
   throw new FleetsieError('E_INPUT', `there is no fleet ${fleet} on this server`, {
     hint: others.length > 0 ? others.join(', ') : `make it: fleetsie gen ${fleet} HOST NUM`,

@@ -14,8 +14,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
-import { fleetFile, mainFile, provisioningFile } from '../../../../lib/fleet/registry/paths.ts'
+import { fleetFile, fleetFolder, mainFile, provisioningFile } from '../../../../lib/fleet/registry/paths.ts'
 import type { Otps } from '../../../../lib/fleet/registry/provisioning.ts'
+import { list } from '../../../../lib/fleet/server/requests/list.ts'
 import { hwid, newKey } from '../../../helpers/claims.ts'
 import { needs } from '../../../helpers/needs.ts'
 import { disk, lotName, RegistryServer, sqlite3 } from '../../../helpers/registry.ts'
@@ -141,6 +142,18 @@ test('a Fleet file that is gone is made anew from Main', { skip }, async () => {
   assert.match(reply.warnings.join(), /fleet\.sqlite was not there/)
   assert.deepEqual(server.faults(), [])
   assert.equal(server.rows('fleet')[0]?.hwid, hwid(1))
+})
+
+test('a fleet of which only Main was put back is made anew from it', async () => {
+  await server.gen()
+  rmSync(fleetFolder(server.folder, 'birds'), { recursive: true })
+  await assert.rejects(list(server, { do: 'list', fleet: 'birds' }), { hint: /fleetsie gen birds HOST 0/ })
+  const reply = await server.gen()
+  assert.equal(reply.unclaimed, 3)
+  assert.match(reply.warnings.join(), /fleet\.sqlite was not there.*write their disks again/)
+  assert.deepEqual(server.faults(), [])
+  assert.equal(server.rows('fleet')[0]?.hwid, hwid(1))
+  assert.match(server.keys().join('\n'), /fleetsie_login birds birds-1 20001"/)
 })
 
 test('a damaged Main file is told', async () => {
