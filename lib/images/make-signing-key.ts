@@ -1,5 +1,6 @@
 /** Makes a signing key once, whoever else is making one at the same time. */
-import { link, open, rm, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { link, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
 import { type Caller, settle } from './caller.ts'
@@ -25,8 +26,8 @@ export async function makeSigningKey(folder: string, { name, caller, now }: KeyW
     root: join(folder, 'ca.crt'),
   }
   // The key is looked for last: another process writes it first.
-  const hasChain = await exists(files.chain)
-  if (await exists(files.key)) return false
+  const hasChain = existsSync(files.chain)
+  if (existsSync(files.key)) return false
   if (hasChain) {
     throw new FleetsieError('E_INPUT', 'there is a certificate, but no signing.key beside it', {
       file: files.chain,
@@ -58,11 +59,4 @@ export async function makeSigningKey(folder: string, { name, caller, now }: KeyW
   await replaceWithBytes(files.chain, Buffer.from(issued.chain), { mode: 0o644, caller })
   await replaceWithBytes(files.root, Buffer.from(issued.root), { mode: 0o644, caller })
   return true
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }

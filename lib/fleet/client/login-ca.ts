@@ -2,7 +2,8 @@
  * The login CA of a fleet: the key on the manager's machine that signs the operators' certificates. Devices take what it
  * signed, and nobody else holds it: the server has its public half only.
  */
-import { link, readFile, rm, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { link, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
@@ -26,14 +27,14 @@ export interface LoginCa {
 export async function ensureLoginCa(run: Run, env: Environment, place: FleetPlace): Promise<LoginCa> {
   const folder = await fleetFolder(env, place)
   const path = join(folder, 'login_ca')
-  if (!(await exists(path))) await makeLoginCa(run, env, folder, path, place)
+  if (!existsSync(path)) await makeLoginCa(run, env, folder, path, place)
   return { path, line: await lineOf(run, path, place) }
 }
 
 /** The fleet's login CA. Fails with E_RIGHTS where this machine has none. */
 export async function findLoginCa(run: Run, env: Environment, place: FleetPlace): Promise<LoginCa> {
   const path = join(await fleetFolder(env, place), 'login_ca')
-  if (!(await exists(path))) {
+  if (!existsSync(path)) {
     throw new FleetsieError('E_RIGHTS', `this machine has no login CA of the fleet ${place.fleet}`, {
       file: path,
       hint: 'copy this file, mode 0600, from the machine that made the fleet: `gen` made it there',
@@ -83,11 +84,4 @@ function unusable(path: string): FleetsieError {
     file: path,
     hint: 'copy it again from the machine that made the fleet, mode 0600',
   })
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }
