@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { FleetsieError } from '../errors.ts'
+import { careful } from '../hosts/resources/careful.ts'
+import { placeLink } from '../hosts/resources/link.ts'
 import type { Facts, Place, Progress, Resource } from '../hosts/resources/resource.ts'
 import { type Architecture, type Closure, closureTar, readClosure } from './bundle/listing.ts'
 import { closuresFolder, currentClosure } from './server-paths.ts'
@@ -24,11 +26,7 @@ for folder in "$2"/*/; do
 done`
 
 /** $1 folder of closures, $2 digest, $3 lines for sha256sum; stdin is the tar, gzipped. */
-const unpack = `set -eu
-LC_ALL=C
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-umask 022
+const unpack = `${careful}
 mkdir -p -- "$1"
 exec 9<"$1"
 flock 9
@@ -54,18 +52,9 @@ sync -- "$1"`
  * $1 folder of closures, $2 digest, $3 the link. A program of the new closure has to answer before the link is switched,
  * and to open the databases after it; else the link goes back.
  */
-const switchOver = `set -eu
-LC_ALL=C
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-umask 022
+const switchOver = `${careful}
 ask() { printf '%s\\n' "$2" | runuser -u fleetsie -- env HOME=/home/fleetsie "$1/fleetsie_gen_srv" 2>&1; }
-lead() {
-	rm -rf -- "$link.fleetsie-new"
-	ln -s -- "$1" "$link.fleetsie-new"
-	mv -fT -- "$link.fleetsie-new" "$link"
-	sync -- "\${link%/*}"
-}
+${placeLink}
 closures=$1 new=$1/$2 link=$3
 cd /
 # Another manager's switch, half-way, would be taken for an older one and removed.
@@ -80,9 +69,9 @@ case $said in
 	;;
 esac
 before=$(readlink -f -- "$link" 2>/dev/null || :)
-lead "closures/$2"
+place_link "$link" "closures/$2"
 if ! said=$(ask "$new" '{"do":"setup"}'); then
-	if [ -n "$before" ] && [ -d "$before" ]; then lead "closures/\${before##*/}"; else rm -f -- "$link"; fi
+	if [ -n "$before" ] && [ -d "$before" ]; then place_link "$link" "closures/\${before##*/}"; else rm -f -- "$link"; fi
 	printf 'the new closure does not work here, so the one before is in use again: %s\\n' "$said" >&2
 	exit 1
 fi

@@ -7,13 +7,18 @@ elif [ -e "$1" ]; then
 	fact other yes
 fi`
 
+/** A function of sh, `place_link PATH TARGET`: in one step, but where what stands there has to go aside. */
+export const placeLink = `place_link() {
+	rm -rf -- "$1.fleetsie-new"
+	ln -s -- "$2" "$1.fleetsie-new"
+	if [ ! -L "$1" ] && [ -e "$1" ]; then mv -T -- "$1" "$1.saved_$(date +%s)"; fi
+	mv -fT -- "$1.fleetsie-new" "$1"
+	sync -- "\${1%/*}"
+}`
+
 const put = `set -eu
-new=$1.fleetsie-new
-rm -rf -- "$new"
-ln -s -- "$2" "$new"
-if [ ! -L "$1" ] && [ -e "$1" ]; then mv -T -- "$1" "$1.saved_$(date +%s)"; fi
-mv -fT -- "$new" "$1"
-sync -- "\${1%/*}"`
+${placeLink}
+place_link "$1" "$2"`
 
 export function link(path: string, target: string): Resource {
   return {

@@ -7,11 +7,9 @@
  * `keep`, or the waiting process. sshd.loaded is the sha256 of the drop-in that was proven last.
  */
 
-const functions = `set -eu
-LC_ALL=C
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export LC_ALL PATH
-umask 022
+import { careful } from './careful.ts'
+
+const functions = `${careful}
 main=/etc/ssh/sshd_config
 state=/var/lib/fleetsie
 pending=$state/sshd.pending
