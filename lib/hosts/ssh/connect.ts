@@ -106,7 +106,7 @@ async function introduced(
     const shows = `${name} shows the key ${key.type} ${key.fingerprint}`
     if (acceptNew !== undefined) {
       throw new FleetsieError('E_VERIFY', `${shows}, not ${acceptNew}`, {
-        hint: 'someone may be in between, or the fingerprint is of another of its keys',
+        hint: 'look whether the fingerprint is of another of its keys; else someone may be in between',
       })
     }
     unlessAuthority(name, key, known)

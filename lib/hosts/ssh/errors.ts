@@ -2,7 +2,7 @@
 import { FleetsieError } from '../../errors.ts'
 import { printable } from '../../images/printable.ts'
 import type { SshConfig } from './config.ts'
-import { fingerprintOf, type Identities } from './identities.ts'
+import type { Identities } from './identities.ts'
 
 /** Text of the other side, as one line that steers nothing. */
 const shown = (text: string): string => printable(Buffer.from(text.slice(0, 300)).toString('latin1'))
@@ -19,14 +19,18 @@ export function notConnected(
   const what = error.message
   if (error.level === 'client-authentication') return notLetIn(name, config, identities, methods)
   if (/too many authentication failures/i.test(what)) {
-    return new FleetsieError('E_RIGHTS', `${name}: too many keys were offered; ${offered(identities)}`, {
-      hint: 'name the right one by IdentityFile, with IdentitiesOnly yes, in ssh_config',
-      cause: error,
-    })
+    return new FleetsieError(
+      'E_RIGHTS',
+      `${name} lets nobody in who offers so many keys (${identities.offered.length})`,
+      {
+        hint: 'name the right one by IdentityFile, with IdentitiesOnly yes, in ssh_config',
+        cause: error,
+      },
+    )
   }
   if (/signature verification failed|Malformed signature|Wrong signature type/i.test(what)) {
     return new FleetsieError('E_VERIFY', `${name} shows a host key that it does not hold`, {
-      hint: 'someone may be in between',
+      hint: 'compare its host key on the machine itself: someone may be in between',
       cause: error,
     })
   }
@@ -45,7 +49,7 @@ export function notConnected(
       'E_IO',
       `${name}: ${config.host} port ${config.port} closes without speaking ssh`,
       {
-        hint: 'is that the port of sshd? A busy sshd does so too (MaxStartups): try again',
+        hint: 'once more, for a busy sshd does so (MaxStartups), or the port that sshd has',
         cause: error,
       },
     )
@@ -53,7 +57,7 @@ export function notConnected(
   return new FleetsieError('E_IO', `${name}: the connection broke: ${shown(what)}`, { cause: error })
 }
 
-/** Who was tried, and what else the other side would have taken. */
+/** Which keys were tried, and what else the other side would have taken. */
 export function notLetIn(
   name: string,
   { user, identityFiles }: SshConfig,
@@ -61,18 +65,20 @@ export function notLetIn(
   methods: readonly string[],
   cause?: unknown,
 ): FleetsieError {
+  const { offered, skipped } = identities
   const takes = methods.length > 0 ? `; it takes ${methods.map(shown).join(', ')}` : ''
-  const none = identities.offered.length === 0
-  return new FleetsieError('E_RIGHTS', `${name}: ${user} is not let in; ${offered(identities)}${takes}`, {
-    hint: none
-      ? `no key was found in the agent, nor as ${identityFiles.join(', ') || 'a file'}`
-      : `\`ssh-copy-id ${name}\`, or load the right key with \`ssh-add\``,
+  const tried =
+    offered.length > 0 ? `offered: ${some(offered.map(({ name }) => name))}` : 'there was no key to offer'
+  const find = `a key in the agent${identityFiles[0] === undefined ? '' : ` or as ${some(identityFiles)}`}`
+  const other = offered.length > 0 ? `\`ssh-copy-id ${name}\`, or load the right key with \`ssh-add\`` : find
+  return new FleetsieError('E_RIGHTS', `${name}: ${user} is not let in; ${tried}${takes}`, {
+    hint: skipped.length > 0 ? `see to what was passed over: ${some(skipped)}` : other,
     cause,
   })
 }
 
-function offered({ offered, skipped }: Identities): string {
-  const keys = offered.map((key) => `${key.name} (${fingerprintOf(key)})`)
-  const tried = keys.length > 0 ? `offered: ${keys.join(', ')}` : 'there was no key to offer'
-  return skipped.length > 0 ? `${tried}; passed over: ${skipped.join(', ')}` : tried
+/** A few of them: an agent may have dozens. */
+function some(names: readonly string[]): string {
+  const rest = names.length - 2
+  return names.slice(0, 2).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
 }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { ServerHostKeyAlgorithm } from 'ssh2'
 import { FleetsieError } from '../../errors.ts'
+import { shellWord } from '../../formats/shell.ts'
 import type { SshConfig } from './config.ts'
 import type { KnownKey } from './known-hosts.ts'
 import type { HostKey } from './types.ts'
@@ -56,8 +57,8 @@ export function isKnown(
   const same = known.filter(({ base64 }) => base64 === shown.base64)
   const revoked = same.find(({ marker }) => marker === 'revoked')
   if (revoked) {
-    throw refusal(`${name} shows a key that was revoked (line ${revoked.line})`, shown, revoked, {
-      hint: 'do not connect; ask who runs that machine for its new key',
+    throw refusal(`${name} shows a key that was revoked (line ${revoked.line})`, revoked, {
+      hint: `do not connect; ask who runs that machine for its key instead of ${shown.fingerprint}`,
     })
   }
   if (same.some(({ marker }) => marker === undefined)) return true
@@ -65,8 +66,9 @@ export function isKnown(
   const others = known.filter((key) => key.marker === undefined && key.name === knownAs)
   const other = others.find(({ type }) => type === shown.type) ?? others[0]
   if (other) {
-    throw refusal(`${name} shows another key than the one that is known (line ${other.line})`, shown, other, {
-      hint: `someone may be in between; if the machine was set up anew, compare its fingerprint there, then \`ssh-keygen -R '${other.name}' -f '${other.file}'\``,
+    const forget = `ssh-keygen -R ${shellWord(other.name)} -f ${shellWord(other.file)}`
+    throw refusal(`${name} shows another key than the one that is known (line ${other.line})`, other, {
+      hint: `if it was set up anew, compare ${shown.fingerprint} there, then ${forget}`,
     })
   }
   return false
@@ -76,21 +78,11 @@ export function isKnown(
 export function unlessAuthority(name: string, shown: HostKey, known: readonly KnownKey[]): void {
   const authority = known.find(({ marker }) => marker === 'cert-authority')
   if (!authority) return
-  throw refusal(
-    `${name} is known by a certificate authority only (line ${authority.line})`,
-    shown,
-    authority,
-    {
-      hint: 'certificates of hosts are not read here: add the plain key of the machine to known_hosts as well',
-    },
-  )
+  throw refusal(`${name} is known by a certificate authority only (line ${authority.line})`, authority, {
+    hint: `add the machine's plain key, ${shown.type} ${shown.fingerprint}, to known_hosts as well`,
+  })
 }
 
-function refusal(
-  message: string,
-  shown: HostKey,
-  { file }: KnownKey,
-  details: { hint: string },
-): FleetsieError {
-  return new FleetsieError('E_VERIFY', `${message}: ${shown.type} ${shown.fingerprint}`, { file, ...details })
+function refusal(message: string, { file }: KnownKey, details: { hint: string }): FleetsieError {
+  return new FleetsieError('E_VERIFY', message, { file, ...details })
 }

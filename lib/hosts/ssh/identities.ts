@@ -4,7 +4,6 @@ import ssh2, { type ParsedKey } from 'ssh2'
 import { FleetsieError } from '../../errors.ts'
 import { printable } from '../../images/printable.ts'
 import type { SshConfig } from './config.ts'
-import { hostKey } from './host-key.ts'
 import { encryptedPublicKey } from './private-key.ts'
 import type { Prompts } from './types.ts'
 
@@ -53,9 +52,6 @@ type PublicOnly = Pick<Identity, 'name' | 'publicKey'>
 
 const sameKey = (a: PublicOnly, b: PublicOnly): boolean =>
   a.publicKey.getPublicSSH().equals(b.publicKey.getPublicSSH())
-
-export const fingerprintOf = ({ publicKey }: PublicOnly): string =>
-  hostKey(publicKey.getPublicSSH()).fingerprint
 
 async function fromAgent(socket: string | undefined): Promise<Identity[]> {
   if (socket === undefined) return []

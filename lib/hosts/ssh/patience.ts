@@ -14,7 +14,7 @@ export class Patience {
     this.outer = outer
     this.left = ms
     this.late = new FleetsieError('E_TIMEOUT', `${name} has not let us in after ${ms / 1000} s`, {
-      hint: 'is the machine on, and does a firewall let ssh through?',
+      hint: 'look whether the machine is on, and whether a firewall lets ssh through',
     })
     outer.addEventListener('abort', this.interrupt, { once: true })
     if (outer.aborted) this.interrupt()

@@ -33,18 +33,21 @@ function unreachable(name: string, host: string, port: number, error: NodeJS.Err
   // Every address of the name was tried, and each has its own error.
   const first = error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error
   const code = error.code ?? first.code ?? ''
-  const [what, hint] = reasons[code] ?? [`cannot be reached: ${first.message}`, 'is the network up?']
+  const [what, hint] = reasons[code] ?? [
+    `cannot be reached: ${first.message}`,
+    'look whether the network is up',
+  ]
   return new FleetsieError('E_IO', `${name}: ${host} port ${port} ${what}`, { hint, cause: error })
 }
 
 const reasons: Record<string, [what: string, hint: string]> = {
   ENOTFOUND: ['is a name that nobody knows', 'check the name, or use the address'],
-  EAI_AGAIN: ['cannot be looked up: no name server answers', 'is the network up?'],
-  ECONNREFUSED: ['refuses connections', 'is sshd running there, and at that port?'],
-  ECONNRESET: ['closes the connection at once', 'a busy sshd does so (MaxStartups): try again'],
-  EHOSTUNREACH: ['has no route to it', 'is the machine on, and in this network?'],
-  ENETUNREACH: ['has no route to it', 'is the network up?'],
-  ETIMEDOUT: ['does not answer', 'is the machine on, and does a firewall let ssh through?'],
+  EAI_AGAIN: ['cannot be looked up: no name server answers', 'look whether the network is up'],
+  ECONNREFUSED: ['refuses connections', 'look whether sshd runs there, and at that port'],
+  ECONNRESET: ['closes the connection at once', 'once more: a busy sshd does so (MaxStartups)'],
+  EHOSTUNREACH: ['has no route to it', 'look whether the machine is on, and in this network'],
+  ENETUNREACH: ['has no route to it', 'look whether the network is up'],
+  ETIMEDOUT: ['does not answer', 'look whether the machine is on, and whether a firewall lets ssh through'],
 }
 
 /** The stdin and stdout of a ProxyCommand as one stream. It ends with the program, and the program with it. */

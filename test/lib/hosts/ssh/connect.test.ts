@@ -224,6 +224,12 @@ describe('connecting', { skip }, () => {
       await assert.rejects(open(new Answers(false), more), (error: FleetsieError) => {
         fails(code, message)(error)
         if (/line \d/.test(error.message)) assert.equal(error.file, sshd.at('known_hosts'))
+        if (/another key/.test(error.message)) {
+          assert.match(
+            error.hint!,
+            /compare SHA256:\S{43} there, then ssh-keygen -R '\[127\.0\.0\.1\]:\d+' -f \//,
+          )
+        }
         return true
       })
       assert.deepEqual([known(), attempts()], before)

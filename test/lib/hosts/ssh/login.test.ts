@@ -131,7 +131,7 @@ describe('logging in', { skip }, () => {
     identity('stranger')
     await assert.rejects(
       open(new Answers(), withAgent()),
-      fails('E_RIGHTS', /offered: agent key test \(SHA256:/),
+      fails('E_RIGHTS', /offered: agent key test; it takes publickey/),
     )
     empty()
   })
@@ -147,17 +147,18 @@ describe('logging in', { skip }, () => {
 
   it('says which keys were offered, and what the machine would take', async () => {
     identity('stranger')
-    const { fingerprint } = { fingerprint: tool('ssh-keygen', ['-lf', sshd.at('stranger')]).split(' ')[1]! }
-    await assert.rejects(
-      open(),
-      (error: Error) => error.message.includes(fingerprint) && error.message.includes('it takes publickey'),
-    )
+    const said = new RegExp(` is not let in; offered: ${sshd.at('stranger')}; it takes publickey$`)
+    await assert.rejects(open(), fails('E_RIGHTS', said))
   })
 
   it('leaves a private key alone that others can read, and says so', async () => {
     identity('rsa')
     chmodSync(sshd.at('rsa'), 0o644)
-    await assert.rejects(open(), fails('E_RIGHTS', /others can read it/))
+    await assert.rejects(open(), {
+      code: 'E_RIGHTS',
+      message: /there was no key to offer/,
+      hint: /others can read it/,
+    })
     chmodSync(sshd.at('rsa'), 0o600)
   })
 
