@@ -82,6 +82,10 @@ for old in "$closures"/*; do
 	esac
 done`
 
+/**
+ * The server's programs, of the bundle for its architecture, are in use. Its diff fails with E_UNSUPPORTED for a machine
+ * that no closure is made for, and with E_INPUT where the bundle is for another.
+ */
 export function closure(bundleFor: BundleFor): Resource {
   const listed = async (facts: Facts): Promise<{ folder: string; closure: Closure }> => {
     const folder = await bundleFor(architectureOf(facts))

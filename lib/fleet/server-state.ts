@@ -121,6 +121,7 @@ export interface ServerOptions {
 /** The programs by their documented paths. */
 const programs = ['fleetsie_auth', 'fleetsie_login', 'fleetsie_gen_srv'] as const
 
+/** Each resource may need those before it. */
 export async function serverState(options: ServerOptions): Promise<Resource[]> {
   const { keys, bundleFor, password } = options
   const helper = await readFile(unitFile('fleetsie_root'), 'utf8')

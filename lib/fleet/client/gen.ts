@@ -52,6 +52,11 @@ export interface GenOutcome {
   disk?: { lot: string; devices: number; files: string[] }
 }
 
+/**
+ * Allocates devices and brings the disk in step with the server; the same order again goes on where this one was cut off.
+ * Fails as `callServer` says, with E_INPUT where the disk has no room, and with E_VERIFY where it does not give back what
+ * was written.
+ */
 export async function generate(order: GenOrder, tools: GenTools): Promise<GenOutcome> {
   const { fleet, server, disk } = order
   const contents = disk && (await readContents(disk, tools.warn))

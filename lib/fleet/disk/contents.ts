@@ -19,6 +19,10 @@ export interface DiskContents {
   customize: string | undefined
 }
 
+/**
+ * Reads the disk; what is damaged of its list of devices is told by `warn`, for it is made anew. Fails with E_INPUT where a
+ * file is larger than any that belongs there.
+ */
 export async function readContents(place: DiskPlace, warn: (line: string) => void): Promise<DiskContents> {
   const entries = await entriesOf(place)
   const text = (name: string) => place.read(name, limits.text)

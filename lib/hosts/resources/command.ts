@@ -9,6 +9,7 @@ export interface CommandOptions {
   because: string
 }
 
+/** What `does` does is done, by what `guard` says. Both run as root; `name` is for the user to read. */
 export function command(name: string, { guard, does, because }: CommandOptions): Resource {
   return {
     name: `command ${name}`,

@@ -57,6 +57,10 @@ export interface FileOptions {
   secret?: boolean
 }
 
+/**
+ * There is a plain file with this content, below folders that are made where they are missing. Anything else in its place
+ * is kept as PATH.saved_TIME. `path` is absolute.
+ */
 export function file(path: string, options: FileOptions): Resource {
   const { content, owner = 'root:root', mode, judge = [], secret = false } = options
   const sha256 = createHash('sha256').update(content).digest('hex')

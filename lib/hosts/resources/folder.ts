@@ -27,6 +27,7 @@ fi
 chown -- "$2" .
 chmod -- "$3" .`
 
+/** There is a folder, `root:root` unless said; `mode` is octal. To apply it fails with E_STAGE where a link leads elsewhere. */
 export function folder(path: string, options: { owner?: string; mode: string }): Resource {
   const { owner = 'root:root', mode } = options
   return {

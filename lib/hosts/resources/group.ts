@@ -3,6 +3,7 @@ import type { Resource } from './resource.ts'
 
 const check = `getent group "$1" >/dev/null && fact there yes`
 
+/** There is a group of that name; one that is made gets a number of the system's. */
 export function group(name: string): Resource {
   return {
     name: `group ${name}`,

@@ -20,6 +20,7 @@ const put = `set -eu
 ${placeLink}
 place_link "$1" "$2"`
 
+/** `path` is a link to `target`, which need not be there. */
 export function link(path: string, target: string): Resource {
   return {
     name: `link ${path}`,

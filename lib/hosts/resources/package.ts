@@ -59,6 +59,7 @@ export interface PackageOptions {
   lockTimeout?: number
 }
 
+/** It is installed. To apply it fails with E_STAGE without apt, or when another program keeps apt's locks too long. */
 export function packageOf(
   name: string,
   { program = name, lockTimeout = patience }: PackageOptions = {},

@@ -14,6 +14,10 @@ export interface SshdOptions {
 /** Milliseconds in which the new login has to work; sshd may still be starting anew. */
 const loginLimit = 20_000
 
+/**
+ * sshd runs with this drop-in, and sshd_config includes it. Fails with E_UNSAFE where sshd has yet to read what others
+ * changed, and with E_VERIFY, all put back, where no new login works with it.
+ */
 export function sshdDropIn(
   path: string,
   content: string,

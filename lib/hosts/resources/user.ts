@@ -33,6 +33,10 @@ export interface UserOptions {
   password(): Promise<string>
 }
 
+/**
+ * There is a user with a password of its own and in all of `groups`; more groups are left. Fails with E_INPUT for a password
+ * that chpasswd would take for something else.
+ */
 export function user(name: string, { groups, password }: UserOptions): Resource {
   let secret: string | undefined
   return {

@@ -13,6 +13,7 @@ import type { Host, HostKey, RemoteOptions, RemoteResult } from './types.ts'
 const maxSessions = 10
 const closeMs = 2_000
 
+/** A connection that stands. At most ten programs run at once, as sshd has it (MaxSessions); the others wait. */
 export class SshHost implements Host {
   readonly name: string
   readonly user: string

@@ -8,6 +8,7 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** What `ssh` and a ProxyCommand may look for; all else comes from the user's ssh_config. */
 const passed = ['HOME', 'USER', 'LOGNAME', 'SHELL', 'SSH_AUTH_SOCK', 'KRB5CCNAME', 'XDG_RUNTIME_DIR']
 
+/** Runs OpenSSH's programs with no more of `env` than they need; `signal` ends them. */
 export function openSsh(env: Environment, signal: AbortSignal): Run {
   const known = passed.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]))
   return runner({ home: '/', signal, env: { HOME: homeOf(env), ...Object.fromEntries(known) } })

@@ -2,6 +2,7 @@
 import { FleetsieError } from '../../errors.ts'
 import type { Prompts } from './types.ts'
 
+/** A clock of `ms` milliseconds that starts at once, and ends by `end`; `outer` interrupts it. */
 export class Patience {
   private readonly controller = new AbortController()
   private readonly outer: AbortSignal

@@ -1,5 +1,6 @@
 /** So many at once, the others in their order. */
 
+/** As many slots as `count`, given out in the order in which they were asked for. */
 export class Slots {
   private free: number
   private readonly waiting: (() => void)[] = []
