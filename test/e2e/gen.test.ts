@@ -21,7 +21,7 @@ import { FleetServer } from '../helpers/fleet-server.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
 import type { Ended } from '../helpers/npm-project.ts'
 import { withServerClosure } from '../helpers/server-closure.ts'
-import { type Ran, SrvProgram } from '../helpers/srv.ts'
+import { fleetsiePassword, type Ran, SrvProgram } from '../helpers/srv.ts'
 
 const skip =
   needsRoot ||
@@ -258,23 +258,35 @@ await pipeline({ disk: () => usb({ bundle, fleet: 'york', host: '${place}', disk
     assert.equal(rows(join(disk, 'fleetsie/devices.sqlite')).length, 5)
   })
 
-  test('secrets are on the disk and in provisioning.sqlite, and nowhere else', async () => {
+  test('secrets are where each belongs, and nowhere else', async () => {
     const at = join(top, 'disk/fleetsie')
-    const [, otp] = readFileSync(join(at, 'devices.txt'), 'utf8').split('\n')[0]!.split(' ')
-    const lines = readFileSync(join(at, 'fleetsieauth'), 'utf8').split('\n')
-    const secret = lines[4]!
-    assert.ok(otp?.length === 256 && secret.length > 20)
-    const found = async (word: string): Promise<string[]> => {
+    const wifi = 'planted wifi password'
+    writeFileSync(join(at, 'wifi.txt'), `net\r\n${wifi}\r\n`)
+    const { code, stderr } = await gen(['hull', place, '0', join(top, 'disk')])
+    assert.equal(code, 0, stderr)
+    const otpIn = (disk: string, id: number): string =>
+      readFileSync(join(top, disk, 'fleetsie/devices.txt'), 'utf8').match(
+        new RegExp(`^${id} (\\w{256})$`, 'm'),
+      )![1]!
+    const keyIn = (file: string): string => readFileSync(file, 'utf8').split('\n')[4]!
+    const ca = join(server.manager.home, `.config/fleetsie/fleets/hull@${place}/login_ca`)
+    const rows: [what: string, word: string, onServer: string[], here: string[]][] = [
+      ['an OTP', otpIn('disk', 2), ['/home/fleetsie/fleets/hull/provisioning.sqlite'], []],
+      ['an OTP that was used', otpIn('all', 1), [], []],
+      ["the disk's key", keyIn(join(at, 'fleetsieauth')), [], []],
+      ['the login CA', keyIn(ca), [], [ca]],
+      ['the password of fleetsie', fleetsiePassword, [], []],
+      ['a wifi password', wifi, [], []],
+    ]
+    for (const [what, word, onServer, expected] of rows) {
+      assert.ok(word.length > 10, what)
       const folders = ['/etc', '/home', '/opt', '/root', '/run', '/tmp', '/var']
-      const { stdout } = await server.run(['grep', '-rlaF', '--', word, ...folders])
-      return stdout.split('\n').slice(0, -1)
-    }
-    assert.deepEqual(await found(otp), ['/home/fleetsie/fleets/hull/provisioning.sqlite'])
-    assert.deepEqual(await found(secret), [])
-    const here = [server.manager.home, program.env['FLEETSIE_STORE']!].filter((path) => existsSync(path))
-    for (const word of [otp, secret]) {
+      const found = await server.run(['grep', '-rlaF', '--', word, ...folders])
+      assert.deepEqual(found.stdout.split('\n').slice(0, -1), onServer, `${what}, on the server`)
+      assert.ok(!server.sshdLog().includes(word), what)
+      const here = [server.manager.home, program.env['FLEETSIE_STORE']!].filter((path) => existsSync(path))
       const { stdout } = spawnSync('grep', ['-rlaF', '--', word, ...here], { encoding: 'utf8' })
-      assert.equal(stdout, '')
+      assert.deepEqual(stdout.split('\n').slice(0, -1), expected, `${what}, on the manager's machine`)
     }
     assert.deepEqual(
       readdirSync('/dev/shm').filter((name) => name.startsWith(`fleetsie-values-`)),
