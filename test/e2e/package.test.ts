@@ -181,7 +181,7 @@ describe('the package', () => {
     assert.ok(names.some((name) => name.startsWith('package/units/')))
     const strange = names.filter(
       (name) =>
-        !/^package\/(dist\/(lib|stages)\/|dist\/server\/fleetsie_\w+\.mjs|dist\/source-manifest\.json|units\/|scripts\/requirements\.json|package\.json|README\.md|LICENSE)/.test(
+        !/^package\/(dist\/(lib|stages)\/|dist\/server\/fleetsie_\w+\.cjs|dist\/source-manifest\.json|units\/|scripts\/requirements\.json|package\.json|README\.md|LICENSE)/.test(
           name,
         ),
     )
