@@ -1,7 +1,7 @@
 /** Signs what `save` made and puts it into a folder for everyone to take. */
 import * as v from 'valibot'
 import { input, stage } from '../lib/engine/stage.ts'
-import { findSigningKey, fingerprint, signingKey } from '../lib/images/signing-key.ts'
+import { findSigningKey, fingerprint, signingKey } from '../lib/images/signing/signing-key.ts'
 
 const options = v.strictObject({
   artifacts: v.pipe(input(), v.description('What `save` made.')),
@@ -39,7 +39,7 @@ Signatures carry no time, so that the same key and image give the same bytes; th
   },
 
   async apply(context) {
-    const { publishArtifacts } = await import('../lib/images/publish-artifacts.ts')
+    const { publishArtifacts } = await import('../lib/images/signing/publish-artifacts.ts')
     return publishArtifacts(context)
   },
 })

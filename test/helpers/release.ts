@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import { join } from 'node:path'
 import { runner } from '../../lib/engine/process.ts'
 import type { DeployContext, DeployStage } from '../../lib/engine/stage.ts'
-import { artifactSuffixes, type Release, writeArtifacts } from '../../lib/images/artifacts.ts'
+import { artifactSuffixes, type Release, writeArtifacts } from '../../lib/images/signing/artifacts.ts'
 import { sign } from '../../stages/sign.ts'
 import { fakeInput } from './context.ts'
 

@@ -2,7 +2,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { FleetsieError } from '../../errors.ts'
-import { artifactSuffixes, authorityName, envelopeSuffix, signatureSuffix } from '../../images/artifacts.ts'
+import {
+  artifactSuffixes,
+  authorityName,
+  envelopeSuffix,
+  signatureSuffix,
+} from '../../images/signing/artifacts.ts'
 import type { DeskPlace } from './find.ts'
 import type { ImageRecord } from './record.ts'
 

@@ -1,8 +1,8 @@
 /** `keys new` and `keys show`: the key that artifacts are signed with. */
 import { FleetsieError } from '../../errors.ts'
 import { callerOf } from '../../images/caller.ts'
-import { makeSigningKey } from '../../images/make-signing-key.ts'
-import { findSigningKey, fingerprint, keyFolder, type SigningKey } from '../../images/signing-key.ts'
+import { makeSigningKey } from '../../images/signing/make-signing-key.ts'
+import { findSigningKey, fingerprint, keyFolder, type SigningKey } from '../../images/signing/signing-key.ts'
 import type { Session } from '../session.ts'
 
 export async function keysNew(session: Session, options: { json?: boolean; name: string }): Promise<void> {

@@ -2,7 +2,7 @@
 import { relative } from 'node:path'
 import { sign } from '../../../stages/sign.ts'
 import { buildTarget } from '../../engine/target.ts'
-import { findSigningKey } from '../../images/signing-key.ts'
+import { findSigningKey } from '../../images/signing/signing-key.ts'
 import { allowedKeys } from '../desk/allowed-keys.ts'
 import { findDesk } from '../desk/find.ts'
 import { atDesk, expectMounted, isSome, takeInAll, toldTaken } from '../desk/mounting.ts'

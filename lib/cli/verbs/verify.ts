@@ -1,5 +1,5 @@
 /** `verify`: checks an artifact's signature, chain, sums and provenance. */
-import { verificationError, verifyArtifact } from '../../images/verify.ts'
+import { verificationError, verifyArtifact } from '../../images/signing/verify.ts'
 import type { Session } from '../session.ts'
 import { temporaryRun } from '../temporary-run.ts'
 

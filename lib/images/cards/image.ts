@@ -4,11 +4,11 @@ import { basename, dirname, join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
 import { FleetsieError, inFile } from '../../errors.ts'
 import { type Bmap, parseBmap } from '../../formats/bmap-parse.ts'
-import { readArtifacts } from '../artifacts.ts'
 import { openDiskImage } from '../flash/disk-image.ts'
 import type { DiskImage } from '../flash/types.ts'
 import { readManifest } from '../image.ts'
 import { readTable } from '../partition-table.ts'
+import { readArtifacts } from '../signing/artifacts.ts'
 
 export interface OpenWith {
   run: Run

@@ -1,10 +1,10 @@
 /** What a signing key adds to a release: the signatures of image and sums, the signed provenance, and the root. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FleetsieError } from '../errors.ts'
-import { detachedSignature } from '../formats/cms.ts'
-import { signEnvelope } from '../formats/dsse.ts'
-import { statementMediaType } from '../formats/in-toto.ts'
+import { FleetsieError } from '../../errors.ts'
+import { detachedSignature } from '../../formats/cms.ts'
+import { signEnvelope } from '../../formats/dsse.ts'
+import { statementMediaType } from '../../formats/in-toto.ts'
 import {
   type ArtifactFile,
   type ArtifactKind,

@@ -2,7 +2,7 @@
 import { generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { pki } from 'node-forge'
-import { keyId } from '../formats/dsse.ts'
+import { keyId } from '../../formats/dsse.ts'
 
 type Forge = typeof import('node-forge')
 

@@ -2,10 +2,10 @@
 import { existsSync } from 'node:fs'
 import { link, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FleetsieError } from '../errors.ts'
-import { type Caller, settle } from './caller.ts'
+import { FleetsieError } from '../../errors.ts'
+import { type Caller, settle } from '../caller.ts'
+import { makeFolder, partName, replaceWithBytes, sweepParts, sync } from '../replace-file.ts'
 import { issueSigningKey } from './certificates.ts'
-import { makeFolder, partName, replaceWithBytes, sweepParts, sync } from './replace-file.ts'
 
 export interface KeyWish {
   /** What the certificates are called; `developmentName` for a key that nobody asked for. */

@@ -4,8 +4,9 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { basename, dirname, join, resolve } from 'node:path'
-import type { Run } from '../engine/process.ts'
-import { FleetsieError } from '../errors.ts'
+import type { Run } from '../../engine/process.ts'
+import { FleetsieError } from '../../errors.ts'
+import { sha256OfFile } from '../hash-file.ts'
 import {
   type ArtifactKind,
   artifactSuffixes,
@@ -13,7 +14,6 @@ import {
   envelopeSuffix,
   signatureSuffix,
 } from './artifacts.ts'
-import { sha256OfFile } from './hash-file.ts'
 import { judge } from './openssl.ts'
 import { developmentName, oneLine } from './signing-checks.ts'
 import { compareSubjects, compareSums, isFile, signedSubjects } from './verify-files.ts'

@@ -14,10 +14,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
-import { FleetsieError } from '../../../lib/errors.ts'
-import { makeSigningKey } from '../../../lib/images/make-signing-key.ts'
-import { findSigningKey, signingKey } from '../../../lib/images/signing-key.ts'
-import { makeKey, openssl } from '../../helpers/signing.ts'
+import { FleetsieError } from '../../../../lib/errors.ts'
+import { makeSigningKey } from '../../../../lib/images/signing/make-signing-key.ts'
+import { findSigningKey, signingKey } from '../../../../lib/images/signing/signing-key.ts'
+import { makeKey, openssl } from '../../../helpers/signing.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'fleetsie-key-'))
 after(() => rmSync(root, { recursive: true }))
@@ -111,7 +111,7 @@ test('a key that was asked for has its own name, is no development key, and is n
 
 test('processes that make the development key at once all get the same one', async () => {
   const config = newFolder()
-  const module = new URL('../../../lib/images/signing-key.ts', import.meta.url).href
+  const module = new URL('../../../../lib/images/signing/signing-key.ts', import.meta.url).href
   const script = `const { signingKey } = await import(${JSON.stringify(module)})
     console.log((await signingKey()).chain[0].fingerprint256)`
   const run = promisify(execFile)

@@ -4,15 +4,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { parseSums } from '../../../lib/formats/sums.ts'
+import { parseSums } from '../../../../lib/formats/sums.ts'
 import {
   imagerFor,
   readArtifacts,
   type ShownByImager,
   sbomFor,
   writeArtifacts,
-} from '../../../lib/images/artifacts.ts'
-import { makeRelease } from '../../helpers/release.ts'
+} from '../../../../lib/images/signing/artifacts.ts'
+import { makeRelease } from '../../../helpers/release.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'fleetsie-artifacts-'))
 after(() => rmSync(root, { recursive: true }))

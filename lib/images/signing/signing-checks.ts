@@ -1,6 +1,6 @@
 /** What a key and its certificates must be, so that what they sign is accepted by stock tools. By node:crypto alone. */
 import type { KeyObject, X509Certificate } from 'node:crypto'
-import { FleetsieError } from '../errors.ts'
+import { FleetsieError } from '../../errors.ts'
 
 /** In the subject of every certificate that was made unasked, and is not meant to be trusted by anyone else. */
 export const developmentName = 'fleetsie development key'

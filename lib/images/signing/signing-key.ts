@@ -5,8 +5,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FleetsieError } from '../errors.ts'
-import { callerOf, configFolder } from './caller.ts'
+import { FleetsieError } from '../../errors.ts'
+import { callerOf, configFolder } from '../caller.ts'
 import { type Chain, checkChain, checkKey, developmentName, orderChain } from './signing-checks.ts'
 
 export interface SigningKey {

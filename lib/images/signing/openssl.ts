@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Run } from '../engine/process.ts'
+import type { Run } from '../../engine/process.ts'
 
 /** Files, by absolute names. */
 interface Signed {

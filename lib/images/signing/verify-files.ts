@@ -2,10 +2,10 @@
 import type { KeyObject } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { FleetsieError } from '../errors.ts'
-import { parseEnvelope, verifyEnvelope } from '../formats/dsse.ts'
-import { parseSubjects, type Subject, statementMediaType } from '../formats/in-toto.ts'
-import { parseSums } from '../formats/sums.ts'
+import { FleetsieError } from '../../errors.ts'
+import { parseEnvelope, verifyEnvelope } from '../../formats/dsse.ts'
+import { parseSubjects, type Subject, statementMediaType } from '../../formats/in-toto.ts'
+import { parseSums } from '../../formats/sums.ts'
 
 /** What was compared, in one line. */
 type Finding = string
