@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { after, before, describe, test } from 'node:test'
 import { missing } from '../helpers/disks.ts'
 import { FleetServer } from '../helpers/fleet-server.ts'
@@ -233,6 +233,34 @@ describe('fleetsie_root', { skip }, () => {
     const allOver = once(other, 'close')
     await helper('end-session', 'there')
     await allOver
+  })
+
+  test('does not wait for ever for what the user of a fleet has stopped', { timeout: 60_000 }, async () => {
+    const helper = readFileSync(`${checkout}/units/fleetsie_root`, 'utf8')
+    const soon = helper.replace('-k 5', '-k 1').replaceAll(/patience=\d+/g, 'patience=1')
+    writeFileSync(server.file('/usr/local/sbin/soon'), soon, { mode: 0o755 })
+    await server.does('mkdir', '-p', '/opt/fleetsie/current')
+    writeFileSync(
+      server.file('/opt/fleetsie/current/fleetsie_gen_srv'),
+      `#!/bin/sh\ntrap '' TERM\nkill -STOP $$\n`,
+      { mode: 0o755 },
+    )
+    const reason = /fleetsie_root: what runs as fleetsie_there has not ended in 1 s/
+    for (const line of ['soon open-files there', 'tail -f /dev/null | soon write-keys there']) {
+      // tail ends with its reader.
+      const { code, stderr } = await server.run(['sh', '-c', `${line}; code=$?; pkill -x tail; exit $code`])
+      assert.equal(code, 1)
+      assert.match(stderr, reason)
+    }
+    assert.equal(await server.does('sh', '-c', 'pgrep -u fleetsie_there; true'), '')
+  })
+
+  test('makes a fleet also where systemd does not answer', async () => {
+    await server.does('mkdir', '-p', '/run/systemd/system')
+    writeFileSync(server.file('/usr/local/bin/systemctl'), '#!/bin/sh\nexit 1\n', { mode: 0o755 })
+    const { stderr } = await helper('add-fleet', 'there')
+    assert.match(stderr, /user-\d+\.slice keeps its TasksMax/)
+    await server.does('rm', '-r', '/run/systemd', '/usr/local/bin/systemctl')
   })
 
   test('does nothing for anybody but root', async () => {
