@@ -14,15 +14,16 @@ refuse_claim() {
 	exit 0
 }
 
-# Prints what came, up to the end of the request, and a word, for the newlines'
-# sake. The end of the clock ends `read`, too; of a line
-# that never ends no more is taken than there is memory for, in KiB.
+# Prints what came, up to the end of the request, and a word, for the newlines' sake. The end of the clock ends `read`, too;
+# of a line that never ends no more is taken than there is memory for, in KiB, and of one of zeros, which a shell throws
+# away, than a second of a processor is enough for.
 read_claim() {
 	ended=
 	sleep 20 >/dev/null 2>&1 &
 	clock=$!
 	trap 'ended=yes' CHLD
 	ulimit -d 1024
+	ulimit -t 1
 	request=
 	form=
 	while [ -z "$ended" ]; do
@@ -51,7 +52,7 @@ ulimit -t 20
 places=4
 if [ -e "/home/fleetsie/fleets/$1/${2:-none}.guessing" ]; then
 	places=1
-	renice -n 19 -p $$ >/dev/null 2>&1
+	renice -n 19 -p $$ >/dev/null 2>&1 || :
 fi
 # Numbers of processes that come together differ by the same step: this spreads them.
 place=$((($$ * 2654435761 >> 16) % places))

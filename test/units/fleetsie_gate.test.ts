@@ -24,6 +24,7 @@ describe('the gate of fleetsie_auth', { skip: needsRoot || needs('unshare', 'flo
     write('gate', (text) => text)
     // The same with shorter times.
     write('short', (text) => text.replace('sleep 20', 'sleep 1').replace('flock -w 60', 'flock -w 1'))
+    write('stuck', (text) => text.replace('renice', 'false renice'))
   })
   after(() => rmSync(folder, { recursive: true }))
 
@@ -90,6 +91,25 @@ describe('the gate of fleetsie_auth', { skip: needsRoot || needs('unshare', 'flo
     const text = said(child)
     child.stdin!.write('a'.repeat(8 << 20))
     assert.equal(await text, 'Error\na request has at most 16384 bytes\n')
+  })
+
+  it('spends no more than a second of a processor on zeros', { timeout: 15_000 }, async () => {
+    const child = start('exec cat')
+    const text = said(child)
+    const more = (): void => {
+      while (child.stdin!.write(Buffer.alloc(1 << 20)));
+    }
+    child.stdin!.on('drain', more)
+    more()
+    assert.equal(await text, 'Error\na request has at most 16384 bytes\n')
+  })
+
+  it('lets a disk that guesses in also where nobody can be made to wait', async () => {
+    writeFileSync(join(fleet, `${lot}.guessing`), '')
+    const child = start('exec cat', { gate: 'stuck' })
+    child.stdin!.write(request)
+    assert.equal(await said(child), request)
+    rmSync(join(fleet, `${lot}.guessing`))
   })
 
   /** A claim that is at work until the test's folder has `go`. */
