@@ -80,6 +80,21 @@ test('docs/architecture.md has a row for every folder that acts on disks', () =>
   )
 })
 
+test('docs/security-fleet.md names tests that are there', () => {
+  const text = readFileSync(join(checkout, 'docs/security-fleet.md'), 'utf8')
+  const tests = filesBelow('test')
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => readFileSync(join(checkout, name), 'utf8'))
+    .join('\n')
+  const titles = text.slice(text.indexOf('## Promises')).matchAll(/\*([^*|]{10,}?)\*/g)
+  const begins = [...titles].map(([, title]) => title!.replace(/^… ?/, '').split('…')[0]!.trim())
+  assert.ok(begins.length > 10)
+  assert.deepEqual(
+    begins.filter((begin) => !tests.includes(begin)),
+    [],
+  )
+})
+
 test('README.md or docs/ name every variable of a user', () => {
   const all = pages.map((page) => readFileSync(join(checkout, page), 'utf8')).join('\n')
   const read = sources.match(/(?<=process\.env\[')FLEETSIE_[A-Z_]+(?='\])/g) ?? []

@@ -95,6 +95,8 @@ describe('the manager of a fleet', { skip: noFleet }, () => {
     await fleet.online('barn', 1)
     const away = await fleet.fleetsie('ssh', 'barn-2', 'true')
     assert.match(away.stderr, /barn-2 is not connected since \d{4}-\d\d-\d\d \d\d:\d\d UTC/)
+    const listed = await fleet.does('devices', 'barn', '--away', '--csv')
+    assert.match(listed.stdout, /^number,.*\n2,barn-2,claimed,[^\n]*\n$/)
     await second.does('pkill', '-CONT', '-f', 'while :; do')
     await fleet.online('barn', 2)
   })
@@ -126,4 +128,24 @@ describe('the manager of a fleet', { skip: noFleet }, () => {
     )
     assert.equal(await ports.interrupt(), 130)
   })
+
+  test('has its fleet again on a server that was lost, from a copy of Main: the devices come back', async () => {
+    await fleet.does('gen', 'barn', '192.0.2.1', '0')
+    await fleet.server.does('sqlite3', '/home/fleetsie/fleets.sqlite', '.backup /root/copy.sqlite')
+    await fleet.server.does('sh', '-c', lost)
+    const told = await fleet.fleetsie('devices', 'barn')
+    assert.match(told.stderr, /barn has lost its folder.*\n {2}try: .*fleetsie gen barn HOST 0/)
+    const { stderr } = await fleet.does('gen', 'barn', '192.0.2.1', '0')
+    assert.match(stderr, /write their disks again/)
+    await fleet.online('barn', 2)
+    assert.equal((await fleet.does('ssh', 'barn-1', ...trusting, 'hostname')).stdout, 'barn-1\n')
+  })
 })
+
+/** As on a new machine, once `srv` has set that up and the copy was put there. */
+const lost = `set -eu
+pkill -KILL -u fleetsie_barn || true
+userdel -f -r fleetsie_barn 2>/dev/null
+rm -r /home/fleetsie/fleets/barn /run/fleetsie/dev/barn /etc/tmpfiles.d/fleetsie-barn.conf
+rm /home/fleetsie/fleets.sqlite*
+install -o fleetsie -g fleetsie -m 600 /root/copy.sqlite /home/fleetsie/fleets.sqlite`
