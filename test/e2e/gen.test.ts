@@ -20,7 +20,6 @@ import { MiB, tool } from '../helpers/disks.ts'
 import { FleetServer } from '../helpers/fleet-server.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
 import type { Ended } from '../helpers/npm-project.ts'
-import { withServerClosure } from '../helpers/server-closure.ts'
 import { fleetsiePassword, type Ran, SrvProgram } from '../helpers/srv.ts'
 
 const skip =
@@ -36,7 +35,6 @@ describe('gen', { skip }, () => {
   before(async () => {
     // What srv downloads, it finds in the store: the server's network has no way out.
     process.env['FLEETSIE_TEST_SHARED'] ??= folder('shared')
-    await withServerClosure('x64', async () => {})
     program = await SrvProgram.make()
     server = await FleetServer.start()
     const { code, stdout, screen } = await program.ask(server, [`root@${place}`])
