@@ -287,6 +287,34 @@ ln -s /srv/nest /home/robin/.ssh
       assert.equal(await effective(), 'logingracetime 77\n')
     })
 
+    test('waits for another try that is being put in place', async () => {
+      const first = server.run([
+        ...['sh', '-c'],
+        'exec 9</var/lib/fleetsie; flock 9; touch /tmp/held; until [ -e /tmp/go ]; do sleep 0.05; done',
+      ])
+      await until(() => existsSync(server.file('/tmp/held')))
+      const second = converge(sshdDropIn(path, 'LoginGraceTime 78\n'))
+      await sh('until pgrep -x flock; do sleep 0.05; done')
+      assert.equal(readFileSync(server.file(path), 'utf8'), 'LoginGraceTime 77\n')
+      await sh('touch /tmp/go')
+      await Promise.all([first, second])
+      await converge(sshdDropIn(path, 'LoginGraceTime 77\n'))
+    })
+
+    test('is not changed, not at a boot either, where systemd starts nothing', async () => {
+      await sh('mkdir -p /run/systemd/system; cp /bin/false /bin/systemctl; cp /bin/false /bin/systemd-run')
+      const before = await sh('ls /etc/ssh /etc/ssh/sshd_config.d')
+      await assert.rejects(
+        converge(sshdDropIn(path, 'LoginGraceTime 79\n')),
+        /systemd starts nothing that could put it back, so nothing was changed/,
+      )
+      assert.equal(readFileSync(server.file(path), 'utf8'), 'LoginGraceTime 77\n')
+      assert.equal(await sh('ls /etc/ssh /etc/ssh/sshd_config.d'), before)
+      assert.equal(await sh('ls /var/lib/fleetsie'), 'sshd.loaded\n')
+      assert.equal(await sh('find /etc/systemd -name "fleetsie*"'), '')
+      await sh('rm -r /run/systemd /bin/systemctl /bin/systemd-run')
+    })
+
     test('brings nothing else into use where sshd_config includes no drop-ins', async () => {
       const main = server.file('/etc/ssh/sshd_config')
       const before = readFileSync(main, 'utf8')

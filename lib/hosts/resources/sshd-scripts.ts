@@ -136,6 +136,9 @@ export const tryScript = `${functions}
 dropin=$1 sum=$2 include=$3 token=$4 seconds=$5
 mkdir -p -- "$state" "\${dropin%/*}" /run/sshd
 
+# Another manager's try uses the same names.
+exec 9<"$state"
+flock -w 60 9 || fail 'somebody else has been changing it for 60 s'
 finish
 
 next=$state/sshd.next
@@ -175,10 +178,16 @@ ${bootUnit}END_OF_UNIT
 	ln -sf "../$boot" "$units/multi-user.target.wants/$boot"
 	sync -- "$units" "$units/multi-user.target.wants"
 	# Not in the session's scope: logind may end all that is in it.
-	systemd-run --quiet --collect --unit="fleetsie-sshd-$token" --property=Type=exec \\
-		sh "$rollback" "$token" "$seconds" </dev/null >&2
+	if ! systemd-run --quiet --collect --unit="fleetsie-sshd-$token" --property=Type=exec \\
+		sh "$rollback" "$token" "$seconds" </dev/null >&2; then
+		# The next boot would put back what somebody has changed by then.
+		finish
+		forget
+		rm -f -- "$new" "$main.fleetsie-new"
+		fail 'systemd starts nothing that could put it back, so nothing was changed'
+	fi
 else
-	setsid sh "$rollback" "$token" "$seconds" </dev/null >/dev/null 2>&1 &
+	setsid sh "$rollback" "$token" "$seconds" </dev/null >/dev/null 2>&1 9<&- &
 fi
 
 if [ "$include" = yes ]; then
