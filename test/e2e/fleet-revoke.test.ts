@@ -93,12 +93,14 @@ describe('a fleet whose keys change', { skip: noFleet }, () => {
   })
 
   test('loses the disk that was lost, and keeps the devices that claimed with it', async () => {
-    const [lot] = (await fleet.does('devices', 'barn', '--csv')).stdout.match(/[0-9a-f]{16}/)!
+    const disks = async (): Promise<string> => (await fleet.does('devices', 'barn', '--disks')).stdout
+    const [, lot] = (await disks()).match(/^([0-9a-f]{16}) {2}live {5}\d{4}-\d\d-\d\d .* of 4$/m)!
     assert.match((await fleet.does('revoke', 'barn', '--lot', lot!)).stdout, /^revoked: 1 disk$/m)
     const ssh =
       'ssh -T -n -i ~/fleetsie/fleetsieauth -o IdentitiesOnly=yes -o BatchMode=yes fleetsie_barn@192.0.2.1'
     const { stderr } = await first.run(['runuser', '-l', 'admin', '-c', ssh])
     assert.match(stderr, /Permission denied/)
+    assert.match(await disks(), new RegExp(`^${lot} {2}revoked `, 'm'))
     assert.equal(await check(first), 'ok barn-1')
     assert.equal(
       (await fleet.does('ssh', 'barn-1', '-o', 'StrictHostKeyChecking=accept-new', 'hostname')).stdout,

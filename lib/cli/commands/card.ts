@@ -39,6 +39,7 @@ export function cardCommands(root: Command, session: Session): void {
     .option('--unclaimed', 'those that no device has claimed')
     .option('--revoked', 'those that were revoked')
     .option('--name <pattern>', "those whose names match: 'barn-1*'")
+    .option('--disks', 'the disks of the fleet instead: until when they can claim, and how much is on them')
     .option('--csv', 'print comma-separated values')
     .addHelpText('after', devicesHelp)
     .action(async (fleets: string[], options) => {

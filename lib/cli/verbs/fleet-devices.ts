@@ -1,9 +1,11 @@
 /** `devices FLEET`: the devices of a fleet, as its server knows them. */
-import { findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
+import { FleetsieError } from '../../errors.ts'
+import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
 import { listDevices } from '../../fleet/client/list.ts'
-import type { ListedDevice } from '../../fleet/server/protocol.ts'
+import type { ListedDevice, ListedDisk } from '../../fleet/server/protocol.ts'
 import { type Choice, chosenBy } from '../fleet/choose-devices.ts'
 import { csvHeader, csvRow, deviceLine, hostWidth, tableHeader } from '../fleet/device-lines.ts'
+import { diskCsvHeader, diskCsvRow, diskLine, diskTableHeader } from '../fleet/disk-lines.ts'
 import { onFleetServer } from '../fleet/server.ts'
 import type { Session } from '../session.ts'
 
@@ -11,6 +13,7 @@ export interface FleetDevicesOptions extends Choice {
   json?: boolean
   csv?: boolean
   host?: string
+  disks?: boolean
 }
 
 export async function fleetDevices(
@@ -19,14 +22,21 @@ export async function fleetDevices(
   options: FleetDevicesOptions,
 ): Promise<void> {
   await session.show(options)
+  const { online, away, unclaimed, revoked, name } = options
+  if (options.disks && (online || away || unclaimed || revoked || name !== undefined)) {
+    throw new FleetsieError('E_USAGE', '--disks lists disks, and the other options choose devices')
+  }
   const places = await Promise.all(fleets.map((fleet) => findPlace(process.env, fleet, options.host)))
-  if (options.csv && !options.json) session.emit({ type: 'answer', text: csvHeader })
+  if (options.csv && !options.json) {
+    session.emit({ type: 'answer', text: options.disks ? diskCsvHeader : csvHeader })
+  }
   for (const place of places) {
-    const { devices, guesses } = await onFleetServer(session, place, (host) =>
+    const { devices, guesses, disks } = await onFleetServer(session, place, (host) =>
       listDevices(host, place.fleet, session),
     )
     await rememberHost(process.env, place)
-    tell(session, devices.filter(chosenBy(options)), devices, options)
+    if (options.disks) tellDisks(session, place, disks, options)
+    else tell(session, devices.filter(chosenBy(options)), devices, options)
     for (const { lot, wrong, last } of guesses) {
       const when = new Date(last * 1000).toISOString().slice(0, 16).replace('T', ' ')
       session.emit({
@@ -35,6 +45,23 @@ export async function fleetDevices(
       })
     }
   }
+}
+
+function tellDisks(
+  session: Session,
+  { fleet }: FleetPlace,
+  disks: readonly ListedDisk[],
+  { csv, json }: FleetDevicesOptions,
+): void {
+  const now = Date.now() / 1000
+  if (json) {
+    for (const disk of disks) session.emit({ type: 'answer', text: diskLine(disk, now), data: disk })
+    return
+  }
+  const lines = disks.map((disk) => (csv ? diskCsvRow(disk, now) : diskLine(disk, now)))
+  const text = csv || lines.length === 0 ? lines : [diskTableHeader, ...lines]
+  if (text.length > 0) session.emit({ type: 'answer', text: text.join('\n') })
+  else if (!csv) session.emit({ type: 'answer', text: `no disk of ${fleet} was made yet` })
 }
 
 function tell(

@@ -46,7 +46,7 @@ async function orderOf(
   if (lot !== undefined) {
     if (!lotPattern.test(lot.toLowerCase())) {
       throw new FleetsieError('E_USAGE', `${JSON.stringify(lot)} is no lot: 16 hexadecimal digits`, {
-        hint: `fleetsie devices ${name} --csv`,
+        hint: `fleetsie devices ${name} --disks`,
       })
     }
     const place = await findPlace(process.env, name, host)

@@ -11,6 +11,7 @@ export interface Listed {
   loginKey: string | null
   /** The disks that sent many wrong passwords. */
   guesses: ListReply['fleets'][number]['guesses']
+  disks: ListReply['fleets'][number]['disks']
 }
 
 /**
@@ -37,5 +38,5 @@ export async function listDevices(
       hint: `fleetsie devices ${fleet}`,
     })
   }
-  return { devices, loginKey: known.login_key, guesses: known.guesses }
+  return { devices, loginKey: known.login_key, guesses: known.guesses, disks: known.disks }
 }

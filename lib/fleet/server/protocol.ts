@@ -124,6 +124,19 @@ const listedDevice = v.pipe(
 )
 export type ListedDevice = v.InferOutput<typeof listedDevice>
 
+const count = v.pipe(v.number(), v.integer(), v.minValue(0))
+const listedDisk = v.object({
+  lot: lotName,
+  /** Unix seconds; `expires` null: it claims until it is revoked. */
+  generated: time,
+  expires: v.nullable(time),
+  revoked: v.nullable(time),
+  /** How many it was given, and how many of them nobody has claimed. */
+  devices: count,
+  unclaimed: count,
+})
+export type ListedDisk = v.InferOutput<typeof listedDisk>
+
 export const listReply = v.object({
   fleets: v.array(
     v.object({
@@ -137,6 +150,8 @@ export const listReply = v.object({
         ),
         [],
       ),
+      /** The disks of the fleet, the oldest first; none where one device was asked for. */
+      disks: v.optional(v.array(listedDisk), []),
     }),
   ),
   devices: v.array(listedDevice),

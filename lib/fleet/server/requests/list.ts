@@ -6,12 +6,13 @@ import { FleetsieError } from '../../../errors.ts'
 import { guessesIn } from '../../claim/guesses.ts'
 import { fleetPattern, hostname, hwidPattern } from '../../names.ts'
 import type { FleetContents } from '../../registry/fleet-files.ts'
-import { isInMain } from '../../registry/in-main.ts'
+import { devicesOf, lotsOf } from '../../registry/lots.ts'
 import { fleetFile, fleetFolder } from '../../registry/paths.ts'
+import { isInMain, readMain } from '../../registry/read-main.ts'
 import type { DeviceRow } from '../../registry/schema.ts'
 import type { Server } from '../../registry/server.ts'
 import { type Presence, type PresencePlaces, presenceOf } from '../presence.ts'
-import type { ListedDevice, ListReply, ListRequest } from '../protocol.ts'
+import type { ListedDevice, ListedDisk, ListReply, ListRequest } from '../protocol.ts'
 import { endRevoked, finishRevoking } from './unfinished.ts'
 
 /** Ends what a call that was cut off left. Fails with E_INPUT where there is no such fleet, E_DAMAGED where its file holds what no device has. */
@@ -29,7 +30,8 @@ export async function list(
     await endRevoked(server, fleet, places)
     const { login_key, rows, lots } = contents
     const guesses = guessesIn(fleetFolder(folder, fleet), server.now())
-    reply.fleets.push({ fleet, login_key: login_key || null, guesses })
+    const disks = request.device === undefined ? disksOf(folder, fleet, rows) : []
+    reply.fleets.push({ fleet, login_key: login_key || null, guesses, disks })
     const presence = presenceOf(fleet, places)
     for (const row of [...rows.values()].sort((a, b) => a.id_in_fleet - b.id_in_fleet)) {
       const { id_in_fleet: id } = row
@@ -51,6 +53,19 @@ async function contentsOf(server: Pick<Server, 'files'>, fleet: string): Promise
   throw new FleetsieError('E_INPUT', `the fleet ${fleet} is still that of an older tool`, {
     hint: `take it over: fleetsie gen ${fleet} HOST 0`,
   })
+}
+
+/** By Main, which decides what a disk is good for; who has claimed, Fleet knows first. */
+function disksOf(folder: string, fleet: string, rows: FleetContents['rows']): ListedDisk[] {
+  const listed = readMain(folder, (main) =>
+    lotsOf(main, fleet).map(({ lot, ts_generated, ts_expires, ts_revoked }): ListedDisk => {
+      const devices = devicesOf(main, lot)
+      const unclaimed = devices.filter((id) => rows.get(id)?.hwid === null).length
+      const times = { generated: ts_generated, expires: ts_expires, revoked: ts_revoked }
+      return { lot, ...times, devices: devices.length, unclaimed }
+    }),
+  )
+  return listed ?? []
 }
 
 // Opening a database that is not there would make one.

@@ -2,12 +2,9 @@
  * What a `revoke` that was cut off has left undone: a Fleet file that does not say it yet, a session that goes on. Each verb
  * looks for it and does it.
  */
-import { existsSync } from 'node:fs'
 import { hostname } from '../../names.ts'
 import type { FleetRows } from '../../registry/fleet-rows.ts'
-import { openFile } from '../../registry/open.ts'
-import { mainFile } from '../../registry/paths.ts'
-import { registryVersion } from '../../registry/schema.ts'
+import { readMain } from '../../registry/read-main.ts'
 import type { Server } from '../../registry/server.ts'
 import { updateFleet } from '../../registry/update.ts'
 import { isConnected, type PresencePlaces } from '../presence.ts'
@@ -35,15 +32,6 @@ export function connectedRevoked(server: At, fleet: string, places?: PresencePla
 }
 
 function revokedIn({ folder }: At, fleet: string): number[] {
-  const file = mainFile(folder)
-  if (!existsSync(file)) return []
-  const main = openFile(file)
-  try {
-    // An older one is for `gen` to take over.
-    if (main.pragma('user_version') !== registryVersion) return []
-    const sql = "SELECT id_in_fleet AS id FROM devices WHERE fleet = ? AND hwid LIKE 'revoked:%'"
-    return main.all<{ id: number }>(sql, fleet).map(({ id }) => id)
-  } finally {
-    main.close()
-  }
+  const sql = "SELECT id_in_fleet AS id FROM devices WHERE fleet = ? AND hwid LIKE 'revoked:%'"
+  return readMain(folder, (main) => main.all<{ id: number }>(sql, fleet).map(({ id }) => id)) ?? []
 }

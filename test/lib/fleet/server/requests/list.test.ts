@@ -8,8 +8,9 @@ import { countGuess, suspicious } from '../../../../../lib/fleet/claim/guesses.t
 import { fleetFolder } from '../../../../../lib/fleet/registry/paths.ts'
 import { listReply } from '../../../../../lib/fleet/server/protocol.ts'
 import { list } from '../../../../../lib/fleet/server/requests/list.ts'
+import { revoke } from '../../../../../lib/fleet/server/requests/revoke.ts'
 import { ManagedServer } from '../../../../helpers/managed-server.ts'
-import { lotName } from '../../../../helpers/registry.ts'
+import { disk, lotName } from '../../../../helpers/registry.ts'
 
 let server: ManagedServer
 beforeEach(() => {
@@ -90,6 +91,31 @@ describe('list', () => {
     assert.deepEqual((await server.listed()).fleets[0]!.guesses, guesses)
   })
 
+  test('tells of each disk until when it can claim, and how much is left on it', async () => {
+    await server.gen({ num: 3, disk: disk(1) })
+    assert.match(server.claim(1, server.otps().get(1)!, { lot: lotName(1) }), /^Ok\n/)
+    server.time += 1
+    await server.gen({ num: 1, disk: disk(2, { expires: server.time + 100 }) })
+    const otps = server.otps()
+    const told = async () =>
+      (await server.listed()).fleets[0]!.disks.map((one) => [
+        one.lot,
+        one.devices,
+        one.unclaimed,
+        one.expires,
+      ])
+    assert.deepEqual(await told(), [
+      [lotName(1), 3, 2, null],
+      [lotName(2), 1, 1, server.time + 100],
+    ])
+    // Main does not know it yet.
+    assert.match(server.claim(2, otps.get(2)!, { lot: lotName(1) }), /^Ok\n/)
+    assert.deepEqual((await told())[0], [lotName(1), 3, 1, null])
+    await revoke(server, { do: 'revoke', fleet: 'birds', lot: lotName(2) })
+    assert.equal((await server.listed()).fleets[0]!.disks[1]!.revoked, server.time)
+    assert.doesNotMatch(JSON.stringify((await server.listed()).fleets[0]!.disks), /ssh-ed25519/)
+  })
+
   test('refuses a fleet that is not there, and makes nothing of it', async () => {
     await server.allocate(1, 0)
     await assert.rejects(list(server, { do: 'list', fleet: 'bats' }, server.places), {
@@ -152,7 +178,11 @@ describe('list', () => {
     ['a hardware id that steers a terminal', "hwid = char(27) || '[2J'"],
     ['a hardware id of megabytes', 'hwid = hex(zeroblob(1000000))'],
     ['a time that no calendar has', 'ts_generated = 1e300'],
+    ['a time before all calendars', 'ts_generated = -1'],
     ['a port that is none', 'tunnel_port = 99999'],
+    ['a port below all ports', 'tunnel_port = -1'],
+    ['a device that was revoked in no year', "hwid = 'revoked:999999999999:x'"],
+    ['a revoked device of two lines', "hwid = 'revoked:1:x' || char(10) || 'y'"],
   ]
   for (const [title, sql] of rows) {
     test(`tells of a Fleet file with ${title}`, async () => {
