@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { type ErrorCode, errorCodes, FleetsieError } from '../../errors.ts'
 import { parseJson } from '../../formats/json.ts'
 import type { Host } from '../../hosts/ssh/types.ts'
+import { printable } from '../../images/printable.ts'
 
 /** Where `srv` puts it; a link into the closure in use. */
 export const serverProgram = '/home/fleetsie/fleetsie_gen_srv'
@@ -65,10 +66,16 @@ function lastObject(stdout: Buffer): unknown {
 
 function lastLine(stderr: string): string {
   const line = stderr.trimEnd().split('\n').at(-1) ?? ''
-  return line === '' ? '' : `: ${line.slice(0, 300)}`
+  return line === '' ? '' : `: ${shown(line.slice(0, 300))}`
 }
 
 function asTold({ code, message, hint }: v.InferOutput<typeof failure>['error']): FleetsieError {
   const known = Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'E_STAGE'
-  return new FleetsieError(known, message, hint ? { hint } : {})
+  return new FleetsieError(known, shown(message), hint ? { hint: shown(hint) } : {})
+}
+
+/** What a program of the fleet's user has said on the server may be among it. */
+function shown(text: string): string {
+  const lines = text.split('\n')
+  return lines.map((line) => printable(Buffer.from(line).toString('latin1'))).join('\n')
 }

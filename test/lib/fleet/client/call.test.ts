@@ -30,6 +30,11 @@ describe("the server's program", () => {
     ['is a newer one', [9, '{"error":{"code":"E_NEW","message":"x"}}'], { code: 'E_STAGE', message: 'x' }],
     ['is missing', [127, '', 'sh: not found'], { code: 'E_UNSUPPORTED' }],
     [
+      'tells what steers a terminal',
+      [4, JSON.stringify({ error: { code: 'E_STAGE', message: 'a\u001b[2J\nb', hint: 'ö\u202e' } })],
+      { code: 'E_STAGE', message: 'a\\u{1b}[2J\nb', hint: 'ö\\u{202e}' },
+    ],
+    [
       'answers in another form',
       [0, '{"number":"7"}'],
       { code: 'E_STAGE', message: /number: expected number/ },
