@@ -70,8 +70,9 @@ export function guessesIn(folder: string, now: number): Guesses[] {
   return readdirSync(folder).flatMap((name) => {
     const [, lot] = /^([0-9a-f]{16})\.guessing$/.exec(name) ?? []
     const found = lot === undefined ? undefined : lstatSync(join(folder, name), { throwIfNoEntry: false })
-    if (lot === undefined || !found?.isFile()) return []
-    const last = Math.floor(found.mtimeMs / 1000)
+    // That user may have made it empty, or of tomorrow.
+    if (lot === undefined || !found?.isFile() || found.size === 0) return []
+    const last = Math.min(Math.floor(found.mtimeMs / 1000), now)
     return now - last > forgotten ? [] : [{ lot, wrong: Math.min(found.size, most), last }]
   })
 }

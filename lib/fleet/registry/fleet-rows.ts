@@ -60,17 +60,19 @@ export function checkRows(given: readonly DeviceRow[], fleet: string, file: stri
 
 function wrongColumn(row: DeviceRow, fleet: string): keyof DeviceRow | undefined {
   const isText = (value: unknown): value is string => typeof value === 'string'
-  const isNumber = (value: unknown, most: number): boolean =>
-    typeof value === 'number' && Number.isFinite(value) && Math.abs(value) <= most
+  const isTime = (value: unknown): boolean =>
+    typeof value === 'number' && value >= 0 && value < 99_999_999_999
   if (!Number.isSafeInteger(row.id)) return 'id'
   if (row.fleet !== fleet) return 'fleet'
   if (!Number.isInteger(row.id_in_fleet) || row.id_in_fleet < 1 || row.id_in_fleet > 999_999_999)
     return 'id_in_fleet'
   if (row.hwid !== null && !(isText(row.hwid) && isClaimedBy(row.hwid))) return 'hwid'
   if (!isText(row.otp) || !otpHashPattern.test(row.otp)) return 'otp'
-  if (!isNumber(row.ts_generated, 1e11)) return 'ts_generated'
-  if (!Number.isInteger(row.tunnel_port) || row.tunnel_port > 65_535) return 'tunnel_port'
-  if (row.ts_registered !== null && !isNumber(row.ts_registered, 1e11)) return 'ts_registered'
+  if (!isTime(row.ts_generated)) return 'ts_generated'
+  const least = row.hwid?.startsWith('revoked:') ? Number.MIN_SAFE_INTEGER : 1
+  if (!Number.isInteger(row.tunnel_port) || row.tunnel_port > 65_535 || row.tunnel_port < least)
+    return 'tunnel_port'
+  if (row.ts_registered !== null && !isTime(row.ts_registered)) return 'ts_registered'
   if (!isText(row.server_public_key) || !line.test(row.server_public_key)) return 'server_public_key'
   const address = row.ip_provisioned_from
   if (address !== null && address !== '' && !(isText(address) && isIP(address))) return 'ip_provisioned_from'
@@ -78,5 +80,5 @@ function wrongColumn(row: DeviceRow, fleet: string): keyof DeviceRow | undefined
 }
 
 function isClaimedBy(hwid: string): boolean {
-  return hwidPattern.test(hwid.toLowerCase()) || hwid.startsWith('revoked:')
+  return hwidPattern.test(hwid.toLowerCase()) || /^revoked:\d{1,10}:[ -~]*$/.test(hwid)
 }

@@ -7,6 +7,7 @@ import { type ErrorCode, errorCodes } from '../../errors.ts'
 import type { Begun, FleetContents } from '../registry/fleet-files.ts'
 import { checkRows } from '../registry/fleet-rows.ts'
 import type { Wanted } from '../registry/sync.ts'
+import { lotName } from './protocol.ts'
 
 export type FilesRequest =
   | { do: 'read' | 'begin' }
@@ -42,7 +43,7 @@ const begun = v.object({
   clear: v.array(clear),
 })
 const contents = v.nullable(
-  v.object({ login_key: text, rows: v.array(row), lots: v.array(v.tuple([id, short])) }),
+  v.object({ login_key: text, rows: v.array(row), lots: v.array(v.tuple([id, lotName])) }),
 )
 const done = v.null()
 const failed = v.object({

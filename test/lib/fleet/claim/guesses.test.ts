@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, it } from 'node:test'
@@ -42,6 +42,14 @@ describe('wrong passwords of a disk', () => {
     assert.equal(guess(1, now + day + 1), 1)
     forgetOld(folder, lot, now + 3 * day)
     assert.deepEqual(readdirSync(folder), [])
+  })
+
+  it('are what they can be, whatever the user of the fleet has put there', () => {
+    writeFileSync(join(folder, `${lot}.guessing`), '')
+    assert.deepEqual(guessesIn(folder, now), [])
+    writeFileSync(join(folder, `${lot}.guessing`), '.')
+    utimesSync(join(folder, `${lot}.guessing`), 1e10, 1e10)
+    assert.deepEqual(guessesIn(folder, now), [{ lot, wrong: 1, last: now }])
   })
 
   it('are not written through a link, and no link is shown', () => {

@@ -59,6 +59,12 @@ describe('the databases of a fleet', () => {
       { code: 'E_IO', message: /an endless answer/ },
     ],
   ]
+  it('are not taken where they name a disk as none is', async () => {
+    const remote = files(answering('{"value":{"login_key":"","rows":[],"lots":[[1,"birds"]]}}'))
+    await assert.rejects(remote.read(), { code: 'E_IO', message: /an answer that is none/ })
+    await remote.close()
+  })
+
   for (const [title, script, expected] of lies) {
     it(`are not taken from a process that says ${title}`, async () => {
       const remote = files(script)
