@@ -26,6 +26,7 @@ const sudoers = `# Of fleetsie: its server program needs these few verbs as root
 fleetsie ALL=(root) NOPASSWD: ${rootHelperPath}
 `
 
+// What a hardened server forbids everybody has to be said for devices: their keys' own lines say which port is whose.
 // Figures: the default MaxStartups loses devices that are switched on together; see docs/srv.md.
 const sshdConfig = `# Of fleetsie.
 MaxStartups 1000:30:2000
@@ -35,13 +36,20 @@ ClientAliveCountMax 3
 
 # The users of fleets: devices, by keys with forced commands.
 Match Group ${fleetsGroup}
+	PubkeyAuthentication yes
+	AuthenticationMethods publickey
+	AuthorizedKeysFile .ssh/authorized_keys
 	PasswordAuthentication no
 	KbdInteractiveAuthentication no
 	PermitTTY no
 	PermitUserRC no
+	MaxSessions 1
 	AllowAgentForwarding no
 	X11Forwarding no
+	DisableForwarding no
 	AllowTcpForwarding yes
+	PermitListen any
+	PermitOpen any
 	AllowStreamLocalForwarding no
 	GatewayPorts no
 `

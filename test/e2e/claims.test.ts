@@ -224,6 +224,17 @@ describe('a fleet server', { skip }, () => {
     }
   })
 
+  test('takes one claim of a connection', async () => {
+    const socket = join(server.manager.home, 'one')
+    const [command, args] = server.enter(sshArgv(disk.keyFile, ['-M', '-S', socket, '-T', birds]))
+    const first = spawn(command, args, { stdio: ['pipe', 'ignore', 'ignore'] })
+    live.push(first)
+    await until(() => existsSync(socket))
+    const { stderr } = ssh(disk.keyFile, ['-S', socket, '-T', birds], 'x\ny\n')
+    assert.match(stderr, /Session open refused by peer/)
+    await ends(first)
+  })
+
   test('gives a device its own port and the port of zabbix, and nothing else', async () => {
     const [one, two] = [claimed(2), claimed(3)]
     const held = await tunnel(one, ['-R', 'localhost:20002:localhost:22', birds, 'user pi'])
