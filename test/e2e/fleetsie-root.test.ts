@@ -183,12 +183,13 @@ describe('fleetsie_root', { skip }, () => {
       as(
         'fleetsie_there',
         `printf '#!/bin/sh\\nsleep 1000\\n' >/tmp/fleetsie_login
-        setsid sh -c 'sh /tmp/fleetsie_login there ${host} 20001; :' >/dev/null 2>&1 &`,
+        setsid sh -c 'sh /tmp/fleetsie_login there ${host} 20001; :' >/dev/null 2>&1 &
+        until pgrep -f '^sh /tmp/fleetsie_login there ${host} ' >/dev/null; do sleep 0.02; done`,
       )
     await session('there-1')
     await session('there-11')
     const live = (): Promise<string> =>
-      server.does('sh', '-c', 'pgrep -af "^sh /tmp/[f]leetsie_login there" | cut -d " " -f 5; true')
+      server.does('sh', '-c', 'pgrep -af "^sh /tmp/[f]leetsie_login there" | cut -d " " -f 5 | sort -u')
     assert.equal(await live(), 'there-1\nthere-11\n')
     await helper('end-session', 'there', 'there-1')
     assert.equal(await live(), 'there-11\n')
@@ -252,7 +253,7 @@ describe('fleetsie_root', { skip }, () => {
       assert.equal(code, 1)
       assert.match(stderr, reason)
     }
-    assert.equal(await server.does('sh', '-c', 'pgrep -u fleetsie_there; true'), '')
+    assert.equal(await server.does('sh', '-c', 'pgrep -u fleetsie_there -af "gen_srv|head"; true'), '')
   })
 
   test('makes a fleet also where systemd does not answer', async () => {
