@@ -1,6 +1,7 @@
 /** `srv` against a real sshd: as root, as a user with sudo, several at once, and again. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { after, before, describe, test } from 'node:test'
 import { FleetServer } from '../helpers/fleet-server.ts'
@@ -104,6 +105,36 @@ describe('srv', { skip }, () => {
       'fleetsie_Wren_1:fleetsie 2770\nfleetsie_Wren_1:fleetsie 600\nfleetsie_Wren_1:fleetsie 2750\n',
     )
     assert.match(await server.does('id', 'fleetsie_Wren_1'), /fleetsie-fleets/)
+  })
+
+  test('lets devices have their tunnels also where everybody else is forbidden any', async () => {
+    const hardened = `DisableForwarding yes
+AllowTcpForwarding no
+PermitListen none
+PermitOpen none
+KbdInteractiveAuthentication yes
+AuthenticationMethods publickey,keyboard-interactive
+AuthorizedKeysFile /etc/ssh/keys/%u
+Include /etc/ssh/sshd_config
+`
+    writeFileSync(server.file('/root/hardened'), hardened)
+    const asked = 'user=fleetsie_Wren_1,host=device,addr=192.0.2.9'
+    const settings = (await server.does('sshd', '-T', '-f', '/root/hardened', '-C', asked)).split('\n')
+    for (const expected of [
+      'disableforwarding no',
+      'allowtcpforwarding yes',
+      'permitlisten any',
+      'permitopen any',
+      'pubkeyauthentication yes',
+      'authenticationmethods publickey',
+      'authorizedkeysfile .ssh/authorized_keys',
+      'allowstreamlocalforwarding no',
+      'gatewayports no',
+      'permittty no',
+    ]) {
+      assert.ok(settings.includes(expected), `${expected}: ${settings}`)
+    }
+    await server.does('rm', '/root/hardened')
   })
 
   test('changes nothing a second time, in at most 2 s', async (t) => {
