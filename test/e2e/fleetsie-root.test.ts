@@ -56,6 +56,9 @@ const hostile: [title: string, args: string[]][] = [
   ['the session of a pattern', ['end-session', 'there', 'there-*']],
   ['the session of two', ['end-session', 'there', 'there-1 there-2']],
   ['the session of a climbing device', ['end-session', 'there', 'there-1/../x']],
+  ['the sessions of no disk', ['end-session', 'there', '0123456789abcdeg']],
+  ['the sessions of a digit', ['end-session', 'there', '6']],
+  ['the sessions of half a disk', ['end-session', 'there', '01234567']],
   ['the session of number 0', ['end-session', 'there', 'there-0']],
 ]
 
@@ -206,6 +209,23 @@ describe('fleetsie_root', { skip }, () => {
     assert.equal((await named('there-3\nthere-99\nthere-11\n')).code, 0)
     assert.equal(await live(), 'there-2\n')
     await helper('end-session', 'there', 'there-2')
+  })
+
+  test('ends the claims of one disk and of no other', async () => {
+    const claim = (lot: string): Promise<Ended> =>
+      as(
+        'fleetsie_there',
+        `printf '#!/bin/sh\\nsleep 1000\\n' >/tmp/fleetsie_auth
+        setsid sh /tmp/fleetsie_auth there ${lot} >/dev/null 2>&1 &
+        until pgrep -f '^sh /tmp/fleetsie_auth there ${lot}' >/dev/null; do sleep 0.02; done`,
+      )
+    for (const lot of ['0123456789abcdef', 'fedcba9876543210']) await claim(lot)
+    const live = (): Promise<string> =>
+      server.does('sh', '-c', 'pgrep -af "^sh /tmp/[f]leetsie_auth" | cut -d " " -f 5 | sort -u')
+    await helper('end-session', 'there', '0123456789abcdef')
+    assert.equal(await live(), 'fedcba9876543210\n')
+    await helper('end-session', 'there', 'fedcba9876543210')
+    assert.equal(await live(), '')
   })
 
   test('ends the connection of a device that lets nothing run, and all of a fleet', {

@@ -9,8 +9,8 @@ export interface RootHelper {
   writeKeys(fleet: string, text: string): Promise<void>
   /** Gives the fleet's databases to that user. */
   ownFiles(fleet: string): Promise<void>
-  /** Ends the ssh sessions of devices, or of all of a fleet. */
-  endSession(fleet: string, hostnames: readonly string[] | undefined): Promise<void>
+  /** Ends the ssh sessions of devices and disks, or of all of a fleet. */
+  endSession(fleet: string, names: readonly string[] | undefined): Promise<void>
 }
 
 export interface Server {

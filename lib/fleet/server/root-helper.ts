@@ -24,10 +24,10 @@ export function rootHelper(run: Run): RootHelper {
     writeKeys: (fleet, text) => call(['write-keys', fleet, String(Buffer.byteLength(text))], text),
     ownFiles: (fleet) => call(['own-files', fleet]),
     // Names on stdin: thousands are too many for arguments.
-    endSession: (fleet, hostnames) =>
-      hostnames === undefined
+    endSession: (fleet, names) =>
+      names === undefined
         ? call(['end-session', fleet])
-        : call(['end-session', fleet, '-'], hostnames.map((name) => `${name}\n`).join('')),
+        : call(['end-session', fleet, '-'], names.map((name) => `${name}\n`).join('')),
   }
 }
 

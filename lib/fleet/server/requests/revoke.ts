@@ -36,8 +36,8 @@ export async function revoke(server: Server, request: RevokeRequest): Promise<Re
   if (device === undefined && lot === undefined) await server.helper.endSession(fleet, undefined)
   else {
     const hosts = new Set(connectedRevoked(server, fleet))
-    if (device !== undefined) hosts.add(hostname(fleet, device))
-    if (hosts.size > 0) await server.helper.endSession(fleet, [...hosts])
+    hosts.add(device === undefined ? lot! : hostname(fleet, device))
+    await server.helper.endSession(fleet, [...hosts])
   }
   return reply
 }

@@ -133,6 +133,7 @@ describe('revoke', () => {
     assert.equal(server.keys().filter((line) => line.includes('fleetsie_auth')).length, 0)
     assert.equal(server.keys().filter((line) => line.includes('birds-1')).length, 1)
     assert.match(server.claim(2, otps.get(2)!, { lot: lotName(1) }), /^Error\n.*revoked/)
+    assert.equal(server.called.at(-1), `end-session birds ${lotName(1)}`)
     // Not with the key of another disk either.
     assert.equal(server.claim(2, otps.get(2)!), 'Bad\n')
     assert.deepEqual(server.faults(), [])
