@@ -135,7 +135,7 @@ export async function serverState(options: ServerOptions): Promise<Resource[]> {
   const helper = await readFile(unitFile('fleetsie_root'), 'utf8')
   return [
     sshdAccess([
-      { user: 'fleetsie', groups: ['fleetsie', 'sudo'] },
+      { user: 'fleetsie', groups: ['fleetsie', 'sudo'], byKey: true },
       { user: 'fleetsie_*', groups: [fleetsGroup] },
     ]),
     packageOf('sudo'),

@@ -60,6 +60,17 @@ describe('srv', { skip }, () => {
     const plan = await srv('--plan')
     assert.equal(plan.code, 0, plan.stderr)
     assert.match(plan.stdout, /would change +sshd logins: AllowUsers keeps out fleetsie/)
+    const elsewhere = 'Match User fleetsie\\nAuthorizedKeysFile /etc/ssh/keys/%%u\\n'
+    await server.does(
+      'sh',
+      '-c',
+      `sed -i /^AllowUsers/d /etc/ssh/sshd_config; printf '${elsewhere}' >>/etc/ssh/sshd_config`,
+    )
+    await refused(
+      2,
+      /AuthorizedKeysFile keeps out fleetsie/,
+      /let `Match User fleetsie` have AuthorizedKeysFile/,
+    )
   })
 
   test('brings into use nothing of what the administrator has forgotten', async () => {

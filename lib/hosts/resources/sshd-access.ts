@@ -6,24 +6,28 @@ import { decoded, type Resource } from './resource.ts'
 export interface Login {
   user: string
   groups: readonly string[]
+  /** Whether the configuration as it is has to take the keys of the user's own `.ssh/authorized_keys`. */
+  byKey?: boolean
 }
 
 // Where systemd listens for sshd, its folder comes and goes with connections; without it sshd says nothing.
 const check = `[ -d /run/sshd ] || mkdir -m 755 /run/sshd
-sshd -T -C user=nobody,host=localhost,addr=127.0.0.1 2>/dev/null | grep -E '^(allow|deny)(users|groups) ' | encoded rules`
+sshd -T -C "user=$1,host=localhost,addr=127.0.0.1" 2>/dev/null |
+	grep -E '^((allow|deny)(users|groups)|pubkeyauthentication|authorizedkeysfile) ' | encoded rules`
 
 /** Fails before anything of the machine is changed. */
 export function sshdAccess(logins: readonly Login[]): Resource {
+  const keyed = logins.find(({ byKey }) => byKey)?.user
   const refused = (rules: string): string | undefined => {
     const found = logins.flatMap((login) => {
-      const keyword = refusedBy(rules, login)
+      const keyword = refusedBy(rules, login) ?? (login.byKey ? keysRefusedBy(rules, login.user) : undefined)
       return keyword === undefined ? [] : [`${keyword} keeps out ${login.user}`]
     })
     return found.length === 0 ? undefined : found.join(', ')
   }
   return {
     name: 'sshd logins',
-    check: { text: check },
+    check: { text: check, args: [keyed ?? 'nobody'] },
     diff: (facts) => {
       const because = refused(decoded(facts, 'rules') ?? '')
       return because === undefined ? undefined : { because }
@@ -32,11 +36,25 @@ export function sshdAccess(logins: readonly Login[]): Resource {
     apply: async () => {},
     prepare: async (facts) => {
       const because = refused(decoded(facts, 'rules') ?? '')
+      if (because === undefined) return
       throw new FleetsieError('E_UNSAFE', `${because}; nothing was changed`, {
-        hint: `add ${logins.map(({ user }) => user).join(' and ')}, or their groups, in /etc/ssh/sshd_config`,
+        hint: because.includes(keysFile)
+          ? `in /etc/ssh/sshd_config let \`Match User ${keyed}\` have ${keysFile} .ssh/authorized_keys`
+          : `add ${logins.map(({ user }) => user).join(' and ')}, or their groups, in /etc/ssh/sshd_config`,
       })
     },
   }
+}
+
+const keysFile = 'AuthorizedKeysFile'
+
+/** The keyword by which sshd reads no keys in the home of `user`. */
+export function keysRefusedBy(rules: string, user: string): string | undefined {
+  if (/^pubkeyauthentication no$/m.test(rules)) return 'PubkeyAuthentication'
+  const [, files] = /^authorizedkeysfile (.*)$/m.exec(rules) ?? []
+  if (files === undefined) return undefined
+  const atHome = new RegExp(`(?:^| )(?:\\S*(?:%[hu]|/${user})/)?\\.ssh/authorized_keys(?: |$)`)
+  return atHome.test(files) ? undefined : keysFile
 }
 
 /** The keyword that keeps a user out, in sshd's order: DenyUsers, AllowUsers, DenyGroups, AllowGroups. */

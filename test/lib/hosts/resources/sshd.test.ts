@@ -1,7 +1,7 @@
 /** What is understood of sshd's configuration. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { refusedBy } from '../../../../lib/hosts/resources/sshd-access.ts'
+import { keysRefusedBy, refusedBy } from '../../../../lib/hosts/resources/sshd-access.ts'
 import { includesDropIns } from '../../../../lib/hosts/resources/sshd-include.ts'
 
 const dropIn = '/etc/ssh/sshd_config.d/50-fleetsie.conf'
@@ -44,5 +44,25 @@ describe('a user', () => {
   ]
   for (const [title, rules, keyword] of cases) {
     test(title, () => assert.equal(refusedBy(rules, login), keyword))
+  }
+})
+
+describe('keys at home', () => {
+  const cases: [title: string, rules: string, keyword: string | undefined][] = [
+    ['are read where nothing is said', '', undefined],
+    ['are read by default', 'authorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2', undefined],
+    ['are read beside others', 'authorizedkeysfile /etc/ssh/keys/%u %h/.ssh/authorized_keys', undefined],
+    ['are not read where others are', 'authorizedkeysfile /etc/ssh/keys/%u', 'AuthorizedKeysFile'],
+    ['are read by a path', 'authorizedkeysfile /home/fleetsie/.ssh/authorized_keys', undefined],
+    [
+      "are not read where another user's are",
+      'authorizedkeysfile /root/.ssh/authorized_keys',
+      'AuthorizedKeysFile',
+    ],
+    ['are not read where none are', 'authorizedkeysfile none', 'AuthorizedKeysFile'],
+    ['are worth nothing where no keys are', 'pubkeyauthentication no', 'PubkeyAuthentication'],
+  ]
+  for (const [title, rules, keyword] of cases) {
+    test(title, () => assert.equal(keysRefusedBy(rules, 'fleetsie'), keyword))
   }
 })
