@@ -36,18 +36,19 @@ for (const page of pages) {
       )
     })
 
-    test('calls verbs that there are, with options that they have', {
-      skip: page === 'docs/verbs.md',
-    }, () => {
-      const call = /\b(?:fleetsie|pipeline\.ts|fleetsie_mod) ([a-z].*)/g
-      const calls = [...blocksIn(text), ...quotedIn(text)]
-        .map((piece) => piece.replace(/\bfleetsie_(gen|srv)(?= )/g, 'fleetsie $1'))
-        .flatMap((piece) => [...piece.matchAll(call)])
-      assert.deepEqual(
-        calls.flatMap(([, words]) => unknownIn(words!)),
-        [],
-      )
-    })
+    // docs/verbs.md is made of the verbs themselves.
+    if (page !== 'docs/verbs.md') {
+      test('calls verbs that there are, with options that they have', () => {
+        const call = /\b(?:fleetsie|pipeline\.ts|fleetsie_mod) ([a-z].*)/g
+        const calls = [...blocksIn(text), ...quotedIn(text)]
+          .map((piece) => piece.replace(/\bfleetsie_(gen|srv)(?= )/g, 'fleetsie $1'))
+          .flatMap((piece) => [...piece.matchAll(call)])
+        assert.deepEqual(
+          calls.flatMap(([, words]) => unknownIn(words!)),
+          [],
+        )
+      })
+    }
 
     test('names variables that the code reads', () => {
       const names = new Set(text.match(/\bFLEETSIE_[A-Z_]+\b/g))
