@@ -71,6 +71,12 @@ describe('srv', { skip }, () => {
       /AuthorizedKeysFile keeps out fleetsie/,
       /let `Match User fleetsie` have AuthorizedKeysFile/,
     )
+    await server.does('sed', '-i', 's/^AuthorizedKeysFile.*/PubkeyAuthentication no/', '/etc/ssh/sshd_config')
+    await refused(
+      2,
+      /PubkeyAuthentication keeps out fleetsie/,
+      /let `Match User fleetsie` have PubkeyAuthentication yes/,
+    )
   })
 
   test('brings into use nothing of what the administrator has forgotten', async () => {
@@ -79,7 +85,7 @@ describe('srv', { skip }, () => {
     writeFileSync(server.file('/etc/ssh/sshd_config'), including)
     await server.restartSshd()
     // Nobody has loaded it yet: srv would.
-    writeFileSync(server.file('/etc/ssh/sshd_config.d/10-forgotten.conf'), 'PubkeyAuthentication no\n')
+    writeFileSync(server.file('/etc/ssh/sshd_config.d/10-forgotten.conf'), 'PermitRootLogin no\n')
     await refused(2, /sshd has not read .*10-forgotten\.conf since that was changed/, /systemctl reload ssh/)
     // Where drop-ins are not included, it stays out of use; the administrator's own file is kept.
     writeFileSync(server.file('/etc/ssh/sshd_config'), main)

@@ -37,9 +37,10 @@ export function sshdAccess(logins: readonly Login[]): Resource {
     prepare: async (facts) => {
       const because = refused(decoded(facts, 'rules') ?? '')
       if (because === undefined) return
+      const remedy = keySettings.find((setting) => because.includes(setting.split(' ')[0]!))
       throw new FleetsieError('E_UNSAFE', `${because}; nothing was changed`, {
-        hint: because.includes(keysFile)
-          ? `in /etc/ssh/sshd_config let \`Match User ${keyed}\` have ${keysFile} .ssh/authorized_keys`
+        hint: remedy
+          ? `in /etc/ssh/sshd_config let \`Match User ${keyed}\` have ${remedy}`
           : `add ${logins.map(({ user }) => user).join(' and ')}, or their groups, in /etc/ssh/sshd_config`,
       })
     },
@@ -47,10 +48,13 @@ export function sshdAccess(logins: readonly Login[]): Resource {
 }
 
 const keysFile = 'AuthorizedKeysFile'
+const keysAtAll = 'PubkeyAuthentication'
+/** What lets somebody in by a key. */
+const keySettings = [`${keysFile} .ssh/authorized_keys`, `${keysAtAll} yes`]
 
 /** The keyword by which sshd reads no keys in the home of `user`. */
 export function keysRefusedBy(rules: string, user: string): string | undefined {
-  if (/^pubkeyauthentication no$/m.test(rules)) return 'PubkeyAuthentication'
+  if (/^pubkeyauthentication no$/m.test(rules)) return keysAtAll
   const [, files] = /^authorizedkeysfile (.*)$/m.exec(rules) ?? []
   if (files === undefined) return undefined
   const atHome = new RegExp(`(?:^| )(?:\\S*(?:%[hu]|/${user})/)?\\.ssh/authorized_keys(?: |$)`)
