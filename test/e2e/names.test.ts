@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { removeTree } from '../../lib/engine/store/remove.ts'
 import { missing, tool } from '../helpers/disks.ts'
+import { sampleTarget } from '../helpers/sample-target.ts'
 import { copyCode, type Finished, type Scratch, scratchProject, track } from '../helpers/scratch.ts'
 
 let folder: string
@@ -153,11 +154,6 @@ describe('names', { skip: missing('xz', 'debugfs', 'e2fsck', 'mtype', 'mdir') },
 const pipeline = (code: string): string => `
 import { decompress, fetch, install, mount, overlay, pipeline, save, sign } from ${JSON.stringify(`${code}/lib/index.ts`)}
 await pipeline({
-  sample: () => {
-    const stock = fetch({ file: 'stock.img.xz' })
-    const image = decompress({ from: stock })
-    const layers = [overlay({ from: 'overlays' }), install({ image, os: 'Debian' })]
-    return sign({ artifacts: save({ stock, image, table: mount({ image }), layers, name: 'sample' }) })
-  },
+${sampleTarget}
 })
 `

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { removeTree } from '../../lib/engine/store/remove.ts'
+import { sampleTarget } from '../helpers/sample-target.ts'
 import { copyCode, type Scratch, scratchProject } from '../helpers/scratch.ts'
 import { type Made, makeKey } from '../helpers/signing.ts'
 
@@ -116,12 +117,7 @@ const nosy = stage({
   run: async ({ run }) => void (await run('sh', ['-c', 'env >&2; exit 1'])),
 })
 await pipeline({
-  sample: () => {
-    const stock = fetch({ file: 'stock.img.xz' })
-    const image = decompress({ from: stock })
-    const layers = [overlay({ from: 'overlays' }), install({ image, os: 'Debian' })]
-    return sign({ artifacts: save({ stock, image, table: mount({ image }), layers, name: 'sample' }) })
-  },
+${sampleTarget}
   nosy: () => nosy({}),
 })
 `

@@ -11,6 +11,7 @@ import { after, before, type TestContext } from 'node:test'
 import type { BuildEvent } from '../../lib/engine/events.ts'
 import { removeTree } from '../../lib/engine/store/remove.ts'
 import { Store } from '../../lib/engine/store/store.ts'
+import { sampleTarget } from './sample-target.ts'
 import { copyCode, type Scratch, scratchProject } from './scratch.ts'
 import { atEnd } from './store.ts'
 
@@ -113,12 +114,7 @@ const pipeline = (code: string): string => `
 import { decompress, fetch, install, mount, overlay, pipeline, save, sign } from '${code}/lib/index.ts'
 import { deaf, family, gated } from './gated.ts'
 await pipeline({
-  sample: () => {
-    const stock = fetch({ file: 'stock.img.xz' })
-    const image = decompress({ from: stock })
-    const layers = [overlay({ from: 'overlays' }), install({ image, os: 'Debian' })]
-    return sign({ artifacts: save({ stock, image, table: mount({ image }), layers, name: 'sample' }) })
-  },
+${sampleTarget}
   layer: () => overlay({ from: 'overlays' }),
   gated: () => gated({}),
   family: () => family({}),

@@ -25,6 +25,12 @@ const mirror = mirrorOf({ mirror: 'http://deb.debian.org/debian' })
 /** The password that sudo asks `admin` for. */
 export const password = 'correct horse'
 
+/** Makes the folder of packages that it runs in a repository of apt's. */
+export const indexPackages = `for file in *.deb; do
+	dpkg-deb -f "$file"
+	printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' "$file" "$(stat -c %s "$file")" "$(sha256sum "$file" | cut -c 1-64)"
+done >Packages`
+
 /** Runs on this machine when all packages are installed; $1 is the root. mmdebstrap removes apt's caches afterwards. */
 const customize = `#!/bin/sh
 set -eu
@@ -32,10 +38,7 @@ APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --yes --download-only install sqlite3
 mkdir "$1/srv/repository"
 cp "$1"/var/cache/apt/archives/*.deb "$1/srv/repository/"
 cd "$1/srv/repository"
-for file in *.deb; do
-	dpkg-deb -f "$file"
-	printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' "$file" "$(stat -c %s "$file")" "$(sha256sum "$file" | cut -c 1-64)"
-done >Packages
+${indexPackages}
 rm -rf "$1"/etc/apt/sources.list.d/* "$1"/etc/ssh/ssh_host_*
 echo 'deb [trusted=yes] file:/srv/repository ./' >"$1/etc/apt/sources.list"
 echo 'auth,authpriv.* -/var/log/auth.log

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mirrorOf } from '../../lib/images/debian/lock.ts'
 import { debianStock } from './debian-target.ts'
-import { password } from './fleet-server-root.ts'
+import { indexPackages, password } from './fleet-server-root.ts'
 import { succeeds } from './npm-project.ts'
 
 const mirror = mirrorOf({ mirror: 'http://deb.debian.org/debian' })
@@ -59,10 +59,7 @@ get --download-only install sqlite3
 mkdir "$root/srv/repository"
 mv "$root"/var/cache/apt/archives/*.deb "$root/srv/repository/"
 cd "$root/srv/repository"
-for file in *.deb; do
-	dpkg-deb -f "$file"
-	printf 'Filename: ./%s\\nSize: %s\\nSHA256: %s\\n\\n' "$file" "$(stat -c %s "$file")" "$(sha256sum "$file" | cut -c 1-64)"
-done >Packages
+${indexPackages}
 cd /
 get clean
 rm -rf "$root"/var/lib/apt/lists/* "$root/usr/sbin/policy-rc.d"
