@@ -9,8 +9,13 @@
 # wants to: its honest devices still get in.
 LC_ALL=C
 
+# Whom the log names, as lib/fleet/claim/audit-line.ts does.
+from=${SSH_CONNECTION:--}
+asks="fleet=$1 lot=${2:--} hwid=- ip=${from%% *}"
+
 refuse_claim() {
 	printf 'Error\n%s\n' "$1"
+	printf '%s answer=Error %s\n' "$asks" "$1" | logger -t fleetsie_auth -p auth.info 2>/dev/null || :
 	exit 0
 }
 

@@ -96,6 +96,9 @@ describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar'
       assert.deepEqual([code, stdout], [0, 'Error\nno request within 20 seconds\n'])
     }
     assert.ok(performance.now() - began < 40_000)
+    const line =
+      '-t fleetsie_auth -p auth.info fleet=birds lot=- hwid=- ip=192.0.2.7 answer=Error no request within 20 seconds'
+    assert.equal(program.log().filter((told) => told === line).length, 2)
   })
 
   test('tells the system log who claimed what', async () => {

@@ -1,6 +1,6 @@
 /**
  * fleetsie_auth FLEET [LOT]: what the key of a provisioning disk runs on the fleet server, one claim a time. Loads
- * nothing that a claim does not need: a thousand devices may be switched on together. Always exits with 0.
+ * nothing that a claim does not need: a thousand devices may be switched on together. Its starter exits with 0, whatever becomes of it.
  */
 import { readSync, writeSync } from 'node:fs'
 import { homedir } from 'node:os'
