@@ -27,11 +27,12 @@ export const first = [
 
 /**
  * Runs each file by node with the arguments that `argumentsFor` gives for it, and prints what it said when it has ended; of
- * one file alone, at once. `scratch` is a folder. Returns exit code and milliseconds of each.
+ * one file alone, at once. Of one that runs for more than `slow` milliseconds it prints what its processes wait for: once it
+ * was ended, nobody can tell. `scratch` is a folder. Returns exit code and milliseconds of each.
  * @param {readonly string[]} files @param {(file: string) => string[]} argumentsFor
- * @param {{ env: Record<string, string>, scratch: string }} where
+ * @param {{ env: Record<string, string>, scratch: string, slow?: number }} where
  */
-export async function runEndToEnd(files, argumentsFor, { env, scratch }) {
+export async function runEndToEnd(files, argumentsFor, { env, scratch, slow = 20 * 60_000 }) {
   const isolated = ownMounts()
   const lanes = isolated.length > 0 ? Math.min(2, availableParallelism()) : 1
   const single = files.filter((file) => nameOf(file) in alone)
@@ -43,7 +44,11 @@ export async function runEndToEnd(files, argumentsFor, { env, scratch }) {
       say(`${clock()} ${file} begins`)
       const started = performance.now()
       const said = files.length > 1 ? join(scratch, `${basename(file)}.txt`) : undefined
-      const code = await runNode([...isolated, process.execPath, ...argumentsFor(file)], env, said)
+      const command = [...isolated, process.execPath, ...argumentsFor(file)]
+      const code = await runNode(command, env, said, (pid) => {
+        const timer = setTimeout(() => say(`${file} still runs:\n${processesOf(pid)}`), slow)
+        return () => clearTimeout(timer)
+      })
       const ms = performance.now() - started
       if (said !== undefined) say(readFileSync(said, 'utf8').trimEnd())
       say(`${clock()} ${file} has ended after ${Math.round(ms / 1000)} s`)
@@ -67,12 +72,38 @@ function ownMounts() {
   return spawnSync(isolated[0], [...isolated.slice(1), 'true']).status === 0 ? isolated : []
 }
 
-/** Its output goes to the terminal or to a file: a pipe would stay open for as long as anything that it left running. */
-function runNode([command, ...args], env, output) {
+/**
+ * Its output goes to the terminal or to a file: a pipe would stay open for as long as anything that it left running. `watch`
+ * is called with its process id, and what it answers is called at the end.
+ */
+function runNode([command, ...args], env, output, watch) {
   const fd = output === undefined ? 1 : openSync(output, 'w')
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, env: childEnvironment(env), stdio: ['ignore', fd, fd] })
     child.once('error', reject)
-    child.once('exit', (code) => resolve(code ?? 1))
+    const ended = child.pid === undefined ? undefined : watch(child.pid)
+    child.once('exit', (code) => {
+      ended?.()
+      resolve(code ?? 1)
+    })
   }).finally(() => fd > 2 && closeSync(fd))
+}
+
+/** A process and what it started, each with its threads: state, seconds, where it waits in the kernel, command line. */
+function processesOf(pid) {
+  const columns = 'pid=,ppid=,lwp=,stat=,etimes=,wchan:24=,args='
+  const lines = spawnSync('ps', ['-ewwLo', columns], { encoding: 'utf8' }).stdout.split('\n')
+  const rows = lines.filter(Boolean).map((line) => {
+    const [own, parent] = line.trim().split(/ +/, 2).map(Number)
+    return { own, parent, line: line.slice(0, 200) }
+  })
+  const wanted = new Set([pid])
+  for (let before = 0; before < wanted.size; ) {
+    before = wanted.size
+    for (const { own, parent } of rows) if (wanted.has(parent)) wanted.add(own)
+  }
+  return rows
+    .filter(({ own }) => wanted.has(own))
+    .map(({ line }) => line)
+    .join('\n')
 }

@@ -1,6 +1,7 @@
 // A reporter for node:test: one JSON line for each test that ended. scripts/test.mjs counts them, because
 // the text of node's own reporters differs from version to version.
 import { relative, resolve } from 'node:path'
+import { inspect } from 'node:util'
 
 /** @param {AsyncIterable<{ type: string, data: any }>} events */
 export default async function* results(events) {
@@ -15,9 +16,21 @@ export default async function* results(events) {
       file: data.file ? relative(process.cwd(), data.file) : '',
       name: data.name,
       outcome: group ? 'group' : skipped ? 'skip' : type === 'test:pass' ? 'pass' : 'fail',
-      reason: typeof skip === 'string' ? skip : '',
+      reason: type === 'test:fail' ? whyOf(data.details?.error) : typeof skip === 'string' ? skip : '',
       // What is in a suite is in the suite's time.
       ms: data.nesting === 0 && !isFile ? (data.details?.duration_ms ?? 0) : 0,
     })}\n`
   }
+}
+
+/** What a test failed by, without what its reader has before him: that of a suite is what its tests failed by. */
+function whyOf(error) {
+  if (error?.failureType === 'subtestsFailed') return ''
+  const cause = error?.cause ?? error
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause)
+  const lines = text.split('\n').filter((line) => !/^ +at .*(node:|node_modules)/.test(line))
+  return lines
+    .slice(0, 20)
+    .map((line) => line.slice(0, 300))
+    .join('\n')
 }

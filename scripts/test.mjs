@@ -61,7 +61,7 @@ async function runFiles(quick, endToEnd) {
     if (endToEnd.length > 0) {
       say(`\n${endToEnd.length} files of end-to-end tests`)
       const argumentsFor = (file) => {
-        const how = { concurrency: 1, timeout: 30 * minutes, results: join(results, basename(file)) }
+        const how = { concurrency: 1, timeout: 25 * minutes, results: join(results, basename(file)) }
         return testArguments([file], how)
       }
       for (const { file, code, ms } of await runEndToEnd(endToEnd, argumentsFor, { env, scratch })) {
@@ -101,7 +101,10 @@ await main(async () => {
   for (const test of tests.filter((one) => one.outcome === 'skip')) {
     say(`skipped: ${test.file}: ${test.name}${test.reason ? ` (${test.reason})` : ''}`)
   }
-  for (const test of tests.filter((one) => one.outcome === 'fail')) say(`failed: ${test.file}: ${test.name}`)
+  for (const test of tests.filter((one) => one.outcome === 'fail')) {
+    say(`failed: ${test.file}: ${test.name}`)
+    if (test.reason) say(test.reason.replace(/^/gm, '  '))
+  }
   say(
     `${count('pass')} passed, ${count('fail')} failed, ${count('skip')} skipped, in ${quick.length + endToEnd.length} files`,
   )

@@ -13,7 +13,7 @@ interface Module {
   runEndToEnd(
     files: string[],
     argumentsFor: (file: string) => string[],
-    where: { env: Record<string, string>; scratch: string },
+    where: { env: Record<string, string>; scratch: string; slow?: number },
   ): Promise<{ file: string; code: number; ms: number }[]>
 }
 const { alone, first, runEndToEnd }: Module = await import(join(checkout, 'scripts/e2e.mjs'))
@@ -55,4 +55,28 @@ process.exit(name === 'names' ? 3 : 0)`
   const lines = readFileSync(log, 'utf8').trim().split('\n')
   assert.deepEqual(lines.slice(0, 2).sort(), ['+boot', '+names'])
   assert.deepEqual(lines.slice(4), ['+fleet-revoke', '-fleet-revoke', '+srv', '-srv'])
+})
+
+test('of a file that runs for long it is told what its processes wait for', {
+  skip: needsRoot,
+}, async (t) => {
+  const scratch = mkdtempSync(join(tmpdir(), 'fleetsie-lanes-'))
+  t.after(() => rmSync(scratch, { recursive: true }))
+  const said: string[] = []
+  const write = t.mock.method(process.stdout, 'write', (text: string) => {
+    said.push(text)
+    // Seen: what it waited for is there.
+    if (text.includes('still runs')) writeFileSync(join(scratch, 'seen'), '')
+    return true
+  })
+  const program = `while ! [ -e ${scratch}/seen ]; do sleep 0.05; done`
+  const spawned = `require('node:child_process').spawnSync('sh', ['-c', ${JSON.stringify(program)}])`
+  try {
+    await runEndToEnd(['test/e2e/names.test.ts'], () => ['-e', spawned], { env: {}, scratch, slow: 1000 })
+  } finally {
+    write.mock.restore()
+  }
+  const [told] = said.filter((text) => text.includes('still runs'))
+  assert.match(told ?? '', /^test\/e2e\/names.test.ts still runs:\n *\d+ +\d+ +\d+ S.*node -e/)
+  assert.match(told ?? '', /\d+ +[RS].* sh -c while/)
 })
