@@ -1,11 +1,13 @@
 /** takeIn and layOut killed at many moments: the next call comes to what one that nobody ended comes to. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { toolEnvironment } from '../helpers/disks.ts'
-import { needsRoot } from '../helpers/needs.ts'
+import { needs, needsRoot } from '../helpers/needs.ts'
 import { makeDisk, TestDesk } from '../lib/images/desk/rig.ts'
 
 const driver = fileURLToPath(new URL('../lib/images/desk/mounting-driver.ts', import.meta.url))
@@ -16,11 +18,12 @@ rm -r etc/deep; mkdir etc/deep; echo x > etc/deep/y; ln -s x a/l; head -c 300000
 const more =
   'cd part_2; rm file1*; for i in 2 3 4; do echo more >> file$i; done; rm -r a; echo a > a; chmod 644 file2'
 
-/** Milliseconds until it ended, by itself or killed after `ms`. */
-async function drive(desk: TestDesk, verb: string, ms?: number): Promise<number> {
-  const args = ['--import', import.meta.resolve('tsx'), driver, verb, desk.folder, desk.disk]
+/** Milliseconds until it ended, by itself or killed after `ms`. `by` runs it. */
+async function drive(desk: TestDesk, verb: string, ms?: number, by: readonly string[] = []): Promise<number> {
+  const program = [process.execPath, '--import', import.meta.resolve('tsx'), driver]
+  const [command, ...args] = [...by, ...program, verb, desk.folder, desk.disk]
   const begin = Date.now()
-  const child = spawn(process.execPath, args, { env: toolEnvironment, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(command!, args, { env: toolEnvironment, stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     out += text
@@ -31,7 +34,7 @@ async function drive(desk: TestDesk, verb: string, ms?: number): Promise<number>
     child.kill('SIGKILL')
   }
   await ended
-  if (ms === undefined) assert.equal(JSON.parse(out).error, undefined, out)
+  if (ms === undefined && by.length === 0) assert.equal(JSON.parse(out).error, undefined, out)
   return Date.now() - begin
 }
 
@@ -79,6 +82,48 @@ test('killed at any moment, taking in and laying out come to the same in the end
     for (const desk of desks) await drive(desk, 'unmount')
   } finally {
     for (const desk of desks) desk.remove()
+    disk.remove()
+  }
+})
+
+test('killed before any name that it gives in overlays/, the next taking in leaves nothing beside them', {
+  skip: needsRoot || needs('strace'),
+}, async () => {
+  const disk = makeDisk()
+  const desk = new TestDesk(disk)
+  const trace = join(desk.top, 'trace')
+  try {
+    await drive(desk, 'mount')
+    let killed = 0
+    for (let step = 1; ; step++) {
+      // A mark that hides a folder of the stock, a file, a line: each new.
+      sh(
+        desk,
+        `cd part_2; mkdir -p etc; for name in $(ls -A); do [ $name = lost+found ] || rm -r $name; done
+        mkdir etc; echo ${step} > etc/new; chmod 600 etc/new`,
+      )
+      // It counts each thread's calls by themselves.
+      const inject = `inject=rename,renameat,renameat2:signal=KILL:when=${step}`
+      const strace = ['env', 'UV_THREADPOOL_SIZE=1', 'strace', '-f', '-o', trace, '-e', inject]
+      await drive(desk, 'take', undefined, strace)
+      await drive(desk, 'take')
+      const now = overlays(desk)
+      assert.doesNotMatch(now, /\.part\b/)
+      assert.match(now, /^part_2\/etc\/new f 600/m)
+      assert.match(now, /^part_2\/etc\/\.wh\.\.wh\.\.opq f 644/m)
+      if (!readFileSync(trace, 'utf8').includes('+++ killed by SIGKILL')) break
+      killed += 1
+      // As it was.
+      sh(desk, 'cd part_2; rm -r etc')
+      await drive(desk, 'unmount')
+      sh(desk, 'rm -rf .new_2 .desk/baseline_2.json overlays')
+      await drive(desk, 'mount')
+    }
+    // The mark, the file, the list of lines, the baseline.
+    assert.ok(killed >= 4, `${killed} steps`)
+    await drive(desk, 'unmount')
+  } finally {
+    desk.remove()
     disk.remove()
   }
 })

@@ -1,9 +1,22 @@
 /** Writes into overlays/part_N what the desk has changed there, and into no place that a link leads to. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { chmod, lchown, lstat, mkdir, readlink, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises'
+import {
+  chmod,
+  lchown,
+  lstat,
+  mkdir,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  symlink,
+  unlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
-import { replaceWithBytes } from '../replace-file.ts'
+import { settle } from '../caller.ts'
+import { partName } from '../replace-file.ts'
 import type { Held } from './baseline.ts'
 import { below, parentOf } from './nodes.ts'
 import type { Replaced } from './replaced.ts'
@@ -118,7 +131,11 @@ export class OverlayEdit {
       await this.#replaced.keep(this.#name(path))
       await rm(at, { recursive: true, force: true })
     }
-    await replaceWithBytes(at, Buffer.alloc(0), { mode: 0o644, caller: this.#desk.caller })
+    // Not beside `at`, where nobody would look for what an end in between leaves.
+    const temp = join(this.#desk.folder, 'overlays', partName())
+    await writeFile(temp, '', { flag: 'wx' })
+    await settle(temp, 0o644, this.#desk.caller)
+    await rename(temp, at)
     this.#counts.written++
   }
 
