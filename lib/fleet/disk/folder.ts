@@ -91,6 +91,7 @@ class FolderPlace implements DiskPlace {
   async apply(changes: readonly Change[], signal: AbortSignal): Promise<void> {
     await makeFolder(this.#top, 0o700, this.#caller)
     await sync(dirname(this.#top))
+    // Also where nothing is left to write: what was left may be the OTPs.
     await sweepParts(this.#top)
     for (const change of changes) {
       signal.throwIfAborted()
@@ -118,6 +119,7 @@ class FolderPlace implements DiskPlace {
         break
       case 'write': {
         // FAT has no modes; elsewhere nobody but the owner and root may read the OTPs and the key.
+        await sweepParts(dirname(path))
         const files = new Replacements({ mode: change.executable ? 0o700 : 0o600, caller: this.#caller })
         try {
           await files.addBytes(path, change.bytes)
