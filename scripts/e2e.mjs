@@ -27,8 +27,8 @@ export const first = [
 
 /**
  * Runs each file by node with the arguments that `argumentsFor` gives for it, and prints what it said when it has ended; of
- * one file alone, at once. Of one that runs for more than `slow` milliseconds it prints what its processes wait for: once it
- * was ended, nobody can tell. `scratch` is a folder. Returns exit code and milliseconds of each.
+ * one file alone, at once. Of one that runs for more than `slow` milliseconds it looks what its processes wait for: once it
+ * was ended, nobody can tell. `scratch` is a folder. Returns exit code and milliseconds of each, and what was seen then.
  * @param {readonly string[]} files @param {(file: string) => string[]} argumentsFor
  * @param {{ env: Record<string, string>, scratch: string, slow?: number }} where
  */
@@ -45,14 +45,18 @@ export async function runEndToEnd(files, argumentsFor, { env, scratch, slow = 20
       const started = performance.now()
       const said = files.length > 1 ? join(scratch, `${basename(file)}.txt`) : undefined
       const command = [...isolated, process.execPath, ...argumentsFor(file)]
+      let waits
       const code = await runNode(command, env, said, (pid) => {
-        const timer = setTimeout(() => say(`${file} still runs:\n${processesOf(pid)}`), slow)
+        const timer = setTimeout(() => {
+          waits = processesOf(pid)
+          say(`${file} still runs:\n${waits}`)
+        }, slow)
         return () => clearTimeout(timer)
       })
       const ms = performance.now() - started
       if (said !== undefined) say(readFileSync(said, 'utf8').trimEnd())
       say(`${clock()} ${file} has ended after ${Math.round(ms / 1000)} s`)
-      ended.push({ file, code, ms })
+      ended.push({ file, code, ms, waits })
     }
   }
   await Promise.all(Array.from({ length: lanes }, () => lane(queue)))

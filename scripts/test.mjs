@@ -64,9 +64,9 @@ async function runFiles(quick, endToEnd) {
         const how = { concurrency: 1, timeout: 25 * minutes, results: join(results, basename(file)) }
         return testArguments([file], how)
       }
-      for (const { file, code, ms } of await runEndToEnd(endToEnd, argumentsFor, { env, scratch })) {
+      for (const { code, ...time } of await runEndToEnd(endToEnd, argumentsFor, { env, scratch })) {
         codes.push(code)
-        times.push({ file, ms })
+        times.push(time)
       }
     }
     return { codes, times, tests: read() }
@@ -105,6 +105,8 @@ await main(async () => {
     say(`failed: ${test.file}: ${test.name}`)
     if (test.reason) say(test.reason.replace(/^/gm, '  '))
   }
+  for (const { file, waits } of times)
+    if (waits) say(`${file} ran for long; what its processes waited for:\n${waits}`)
   say(
     `${count('pass')} passed, ${count('fail')} failed, ${count('skip')} skipped, in ${quick.length + endToEnd.length} files`,
   )
