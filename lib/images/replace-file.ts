@@ -30,9 +30,13 @@ export async function replaceWithBytes(path: string, bytes: Buffer, placement: P
   }
 }
 
-/** Files of one folder that take their names together, when all of them are on the disk. */
+/**
+ * Files of one folder that take their names together, when all of them are on the disk. What processes that are gone left
+ * half-written there goes first.
+ */
 export class Replacements {
   readonly #placement: Placement
+  readonly #swept = new Set<string>()
   readonly #parts: { part: string; path: string }[] = []
 
   constructor(placement: Placement) {
@@ -77,7 +81,13 @@ export class Replacements {
         hint: 'move the folder away, or choose another `out`',
       })
     }
-    const part = join(dirname(path), partName())
+    const folder = dirname(path)
+    if (!this.#swept.has(folder)) {
+      this.#swept.add(folder)
+      // What is another user's stays: it is in nobody's way.
+      await sweepParts(folder).catch(() => {})
+    }
+    const part = join(folder, partName())
     this.#parts.push({ part, path })
     try {
       await write(part)

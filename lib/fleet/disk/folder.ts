@@ -119,7 +119,6 @@ class FolderPlace implements DiskPlace {
         break
       case 'write': {
         // FAT has no modes; elsewhere nobody but the owner and root may read the OTPs and the key.
-        await sweepParts(dirname(path))
         const files = new Replacements({ mode: change.executable ? 0o700 : 0o600, caller: this.#caller })
         try {
           await files.addBytes(path, change.bytes)

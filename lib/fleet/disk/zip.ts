@@ -1,12 +1,11 @@
 /** The tree of a provisioning disk as a zip, to be unpacked onto disks by hand. It holds what a disk holds, keys and all. */
 import { readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { fromBufferPromise } from 'yauzl'
 import { ZipFile } from 'yazl'
 import { FleetsieError } from '../../errors.ts'
 import type { Caller } from '../../images/caller.ts'
-import { replaceWithBytes, sweepParts } from '../../images/replace-file.ts'
+import { replaceWithBytes } from '../../images/replace-file.ts'
 import { type Change, type DiskPlace, type EntryType, topFolder } from './place.ts'
 
 interface ZippedFile {
@@ -105,7 +104,6 @@ class ZipPlace implements DiskPlace {
     }
     zip.end()
     const bytes = await buffer(zip.outputStream)
-    await sweepParts(dirname(this.name))
     await replaceWithBytes(this.name, bytes, { mode: 0o600, caller: this.#caller })
   }
 

@@ -6,7 +6,7 @@ import { type Run, runner } from '../../engine/process.ts'
 import { FleetsieError } from '../../errors.ts'
 import { callerOf } from '../caller.ts'
 import type { PartitionTable } from '../partition-table.ts'
-import { replaceWithBytes, sweepParts } from '../replace-file.ts'
+import { replaceWithBytes } from '../replace-file.ts'
 import { type Attachment, type DeskRecord, readRecord, recordName } from './attachment.ts'
 import { refuseForeign, warnOfDamage } from './check-places.ts'
 import { chooseForm } from './form.ts'
@@ -57,7 +57,6 @@ export async function attachDesk(request: AttachRequest): Promise<Attachment> {
     mounts: plan.mounts,
     links: await labelLinks(folder, plan.partitions, note),
   }
-  await sweepParts(folder)
   const bytes = Buffer.from(`${JSON.stringify(record, null, 2)}\n`)
   await replaceWithBytes(join(folder, recordName), bytes, { mode: 0o644, caller })
   try {

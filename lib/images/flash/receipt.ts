@@ -14,7 +14,7 @@ import { parseJson } from '../../formats/json.ts'
 import { cacheFolder, callerOf } from '../caller.ts'
 import { chunkSize } from '../image.ts'
 import { maxImageSize } from '../limits.ts'
-import { makeFolder, replaceWithBytes, sweepParts, sync } from '../replace-file.ts'
+import { makeFolder, replaceWithBytes, sync } from '../replace-file.ts'
 import type { CardIdentity } from './receipt-identity.ts'
 import { wipeMark } from './receipt-mark.ts'
 
@@ -91,7 +91,6 @@ export async function keepReceipt(folder: string, receipt: Receipt, env: NodeJS.
   await makeFolder(folder, 0o700, caller)
   const bytes = Buffer.from(`${JSON.stringify(receipt)}\n`)
   await replaceWithBytes(fileOf(folder, receipt.card), bytes, { mode: 0o600, caller })
-  await sweepParts(folder)
   await dropOldest(folder)
 }
 

@@ -45,6 +45,14 @@ test('what is given up leaves nothing behind, and the old files as they were', a
   assert.equal(readFileSync(join(folder, 'a'), 'utf8'), 'old')
 })
 
+test('what processes that are gone left half-written goes, what others write now stays', async (t) => {
+  const folder = temporaryFolder(t)
+  const [gone, alive] = [999_999_999, process.ppid].map((pid) => `.fleetsie-${pid}-00112233.part`)
+  for (const name of [gone!, alive!]) writeFileSync(join(folder, name), 'half')
+  await replaceWithBytes(join(folder, 'a'), Buffer.from('whole'), placement)
+  assert.deepEqual(readdirSync(folder).sort(), [alive, 'a'])
+})
+
 test('a copy of many pieces has the bytes of its source and the mode that was asked for', async (t) => {
   const folder = temporaryFolder(t)
   // More than is synced at once, and no whole number of pieces.
