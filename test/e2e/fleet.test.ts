@@ -72,6 +72,12 @@ describe('the manager of a fleet', { skip: noFleet }, () => {
       const { code, stderr } = await fleet.fleetsie(...words)
       assert.deepEqual([code, message.test(stderr)], [1, true], `${words.join(' ')}: ${stderr}`)
     }
+    // Of several fleets, the others are listed.
+    const several = await fleet.fleetsie('devices', 'brn@192.0.2.1', 'barn')
+    assert.match(several.stdout, /^4 devices: /m)
+    assert.match(several.stderr, /warning: brn: there is no fleet brn .*\n +try: barn\n/)
+    assert.match(several.stderr, /1 of 2 fleets could not be listed/)
+    assert.equal(several.code, 4)
     const kept = readdirSync(join(fleet.server.manager.home, '.config/fleetsie/fleets'))
     assert.deepEqual(kept.sort(), ['barn.host', 'barn@192.0.2.1'])
   })

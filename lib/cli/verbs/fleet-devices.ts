@@ -1,5 +1,5 @@
 /** `devices FLEET`: the devices of a fleet, as its server knows them. */
-import { FleetsieError } from '../../errors.ts'
+import { FleetsieError, toFleetsieError } from '../../errors.ts'
 import { type FleetPlace, findPlace, rememberHost } from '../../fleet/client/fleet-folder.ts'
 import { listDevices } from '../../fleet/client/list.ts'
 import type { ListedDevice, ListedDisk } from '../../fleet/server/protocol.ts'
@@ -30,20 +30,36 @@ export async function fleetDevices(
   if (options.csv && !options.json) {
     session.emit({ type: 'answer', text: options.disks ? diskCsvHeader : csvHeader })
   }
+  let failed = 0
   for (const place of places) {
-    const { devices, guesses, disks } = await onFleetServer(session, place, (host) =>
-      listDevices(host, place.fleet, session),
-    )
-    await rememberHost(process.env, place)
-    if (options.disks) tellDisks(session, place, disks, options)
-    else tell(session, devices.filter(chosenBy(options)), devices, options)
-    for (const { lot, wrong, last } of guesses) {
-      const when = new Date(last * 1000).toISOString().slice(0, 16).replace('T', ' ')
-      session.emit({
-        type: 'warning',
-        message: `the disk ${lot} sent ${wrong} wrong passwords, the last at ${when} UTC\n  try: where it was lost, fleetsie revoke ${place.fleet} --lot ${lot}`,
-      })
+    try {
+      await tellFleet(session, place, options)
+    } catch (error) {
+      // A server that is down does not hide the fleets of another.
+      if (places.length === 1 || session.signal.aborted) throw error
+      failed++
+      const { message, hint } = toFleetsieError(error)
+      const remedy = hint === undefined ? '' : `\n  try: ${hint}`
+      session.emit({ type: 'warning', message: `${place.fleet}: ${message}${remedy}` })
     }
+  }
+  if (failed > 0)
+    throw new FleetsieError('E_STAGE', `${failed} of ${places.length} fleets could not be listed`)
+}
+
+async function tellFleet(session: Session, place: FleetPlace, options: FleetDevicesOptions): Promise<void> {
+  const { devices, guesses, disks } = await onFleetServer(session, place, (host) =>
+    listDevices(host, place.fleet, session),
+  )
+  await rememberHost(process.env, place)
+  if (options.disks) tellDisks(session, place, disks, options)
+  else tell(session, devices.filter(chosenBy(options)), devices, options)
+  for (const { lot, wrong, last } of guesses) {
+    const when = new Date(last * 1000).toISOString().slice(0, 16).replace('T', ' ')
+    session.emit({
+      type: 'warning',
+      message: `the disk ${lot} sent ${wrong} wrong passwords, the last at ${when} UTC\n  try: where it was lost, fleetsie revoke ${place.fleet} --lot ${lot}`,
+    })
   }
 }
 

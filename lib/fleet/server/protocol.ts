@@ -81,8 +81,7 @@ export type GenReply = v.InferOutput<typeof genReply>
 
 const listRequest = v.strictObject({
   do: v.literal('list'),
-  /** All fleets of the server when not given. */
-  fleet: v.optional(fleetName),
+  fleet: fleetName,
   /** Only this device. */
   device: v.optional(deviceNumber),
 })

@@ -1,4 +1,4 @@
-/** `list`: the devices of one fleet or of all, with who is connected. Never a key of theirs, never an OTP. */
+/** `list`: the devices of a fleet, with who is connected. Never a key of theirs, never an OTP. */
 import { existsSync, readdirSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
@@ -22,24 +22,22 @@ export async function list(
   places?: PresencePlaces,
 ): Promise<ListReply> {
   const { folder } = server
-  const fleets = request.fleet === undefined ? fleetsIn(folder) : [expectFleet(folder, request.fleet)]
-  const reply: ListReply = { fleets: [], devices: [] }
-  for (const fleet of fleets) {
-    let contents = await contentsOf(server, fleet)
-    if (await finishRevoking(server, fleet, contents.rows)) contents = await contentsOf(server, fleet)
-    await endRevoked(server, fleet, places)
-    const { login_key, rows, lots } = contents
-    const guesses = guessesIn(fleetFolder(folder, fleet), server.now())
-    const disks = request.device === undefined ? disksOf(folder, fleet, rows) : []
-    reply.fleets.push({ fleet, login_key: login_key || null, guesses, disks })
-    const presence = presenceOf(fleet, places)
-    for (const row of [...rows.values()].sort((a, b) => a.id_in_fleet - b.id_in_fleet)) {
-      const { id_in_fleet: id } = row
-      if (request.device !== undefined && id !== request.device) continue
-      reply.devices.push(listed(fleet, row, lots.get(id) ?? null, presence))
-    }
+  const { fleet, device } = request
+  expectFleet(folder, fleet)
+  let contents = await contentsOf(server, fleet)
+  if (await finishRevoking(server, fleet, contents.rows)) contents = await contentsOf(server, fleet)
+  await endRevoked(server, fleet, places)
+  const { login_key, rows, lots } = contents
+  const guesses = guessesIn(fleetFolder(folder, fleet), server.now())
+  const disks = device === undefined ? disksOf(folder, fleet, rows) : []
+  const presence = presenceOf(fleet, places)
+  const asked = [...rows.values()]
+    .filter(({ id_in_fleet: id }) => device === undefined || id === device)
+    .sort((a, b) => a.id_in_fleet - b.id_in_fleet)
+  return {
+    fleets: [{ fleet, login_key: login_key || null, guesses, disks }],
+    devices: asked.map((row) => listed(fleet, row, lots.get(row.id_in_fleet) ?? null, presence)),
   }
-  return reply
 }
 
 async function contentsOf(server: Pick<Server, 'files'>, fleet: string): Promise<FleetContents> {
@@ -69,8 +67,8 @@ function disksOf(folder: string, fleet: string, rows: FleetContents['rows']): Li
 }
 
 // Opening a database that is not there would make one.
-function expectFleet(folder: string, fleet: string): string {
-  if (existsSync(fleetFile(folder, fleet))) return fleet
+function expectFleet(folder: string, fleet: string): void {
+  if (existsSync(fleetFile(folder, fleet))) return
   if (isInMain(folder, fleet)) {
     throw new FleetsieError('E_INPUT', `the fleet ${fleet} has lost its folder on this server`, {
       hint: `make it anew from fleets.sqlite: fleetsie gen ${fleet} HOST 0`,

@@ -89,7 +89,8 @@ const wrong: { name: string; text: string | Buffer; message: RegExp }[] = [
   { name: 'a text', text: '"gen"', message: /not right/ },
   { name: 'an unknown verb', text: '{"do":"drop"}', message: /not right: do has to be \("gen" \| "list"/ },
   { name: 'a property of all objects', text: '{"do":"__proto__"}', message: /not right: do/ },
-  { name: 'a field that there is not', text: '{"do":"list","x":1}', message: /not right: x/ },
+  { name: 'a list of no fleet', text: '{"do":"list"}', message: /not right: fleet/ },
+  { name: 'a field that there is not', text: '{"do":"list","fleet":"birds","x":1}', message: /not right: x/ },
 ]
 for (const { name, text, message } of wrong) {
   test(`${name} is refused`, () => assert.rejects(read(text), { code: 'E_INPUT', exitCode: 1, message }))
