@@ -5,8 +5,8 @@
 # held until this process ends, however it ends. Leaves the request on stdin. Without the folder of locks nobody waits:
 # a claim is worth more than its turn.
 #
-# A lot that guesses passwords (LOT.guessing, see lib/fleet/claim/guesses.ts) has one place, and runs when nobody else
-# wants to: its honest devices still get in.
+# A lot that guesses passwords (LOT.guessing, see lib/fleet/claim/guesses.ts) has one place, waits for a short time, so
+# that few of its logins are there at once, and runs when nobody else wants to: its honest devices still get in.
 LC_ALL=C
 
 # Whom the log names, as lib/fleet/claim/audit-line.ts does.
@@ -55,14 +55,16 @@ ulimit -t 20
 [ -n "$claim" ] || refuse_claim 'no request within 20 seconds'
 
 places=4
+patience=60
 if [ -e "/home/fleetsie/fleets/$1/${2:-none}.guessing" ]; then
 	places=1
+	patience=10
 	renice -n 19 -p $$ >/dev/null 2>&1 || :
 fi
 # Numbers of processes that come together differ by the same step: this spreads them.
 place=$((($$ * 2654435761 >> 16) % places))
 if command exec 9>>"/run/fleetsie/dev/$1/.claims-${2:-none}-$place"; then
-	flock -w 60 9 || refuse_claim 'try again later: too many devices of this disk ask at once'
+	flock -w $patience 9 || refuse_claim 'try again later: too many devices of this disk ask at once'
 fi 2>/dev/null
 exec <<EOF
 ${claim%?whole}

@@ -23,7 +23,8 @@ describe('the gate of fleetsie_auth', { skip: needsRoot || needs('unshare', 'flo
     for (const path of [join(folder, 'run/fleetsie/dev/birds'), fleet]) mkdirSync(path, { recursive: true })
     write('gate', (text) => text)
     // The same with shorter times.
-    write('short', (text) => text.replace('sleep 20', 'sleep 1').replace('flock -w 60', 'flock -w 1'))
+    write('short', (text) => text.replace('sleep 20', 'sleep 1').replace('patience=10', 'patience=1'))
+    write('patient', (text) => text.replace('patience=10', 'patience=60'))
     write('stuck', (text) => text.replace('renice', 'false renice'))
   })
   after(() => rmSync(folder, { recursive: true }))
@@ -146,7 +147,7 @@ describe('the gate of fleetsie_auth', { skip: needsRoot || needs('unshare', 'flo
   it('lets one in of a disk that guesses, after everybody else', async () => {
     writeFileSync(join(fleet, `${lot}.guessing`), '.'.repeat(suspicious))
     const most = await letIn(
-      Array.from({ length: 6 }, () => start(`${work}; nice`)),
+      Array.from({ length: 6 }, () => start(`${work}; nice`, { gate: 'patient' })),
       'in\n19\n',
     )
     rmSync(join(fleet, `${lot}.guessing`))
