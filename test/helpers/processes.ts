@@ -1,5 +1,7 @@
 /** Looking at processes of this machine. */
+import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** False as well for one that is dead and not yet buried by its parent. */
 export function isAlive(pid: number): boolean {
@@ -10,7 +12,10 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** What was killed takes a moment to die. */
+/** What was killed takes a moment to die; fails when it lives on for a minute. */
 export async function dead(pid: number): Promise<void> {
-  while (isAlive(pid)) await new Promise((resolve) => setImmediate(resolve))
+  for (const end = Date.now() + 60_000; isAlive(pid); ) {
+    assert.ok(Date.now() < end, `process ${pid} lives on`)
+    await sleep(5)
+  }
 }

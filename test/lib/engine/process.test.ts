@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type RunOptions, runner } from '../../../lib/engine/process.ts'
+import { dead } from '../../helpers/processes.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'fleetsie-test-'))
 after(() => rmSync(home, { recursive: true }))
@@ -65,17 +66,7 @@ test('input is fed and output is kept', async () => {
 
 test('what a program leaves in its group ends with it', async () => {
   const { stdout } = await shell('sleep 1000 >/dev/null 2>&1 & echo $!')
-  const state = (): string | undefined => {
-    try {
-      return /^State:\s+(\w)/m.exec(readFileSync(`/proc/${stdout.toString().trim()}/status`, 'utf8'))?.[1]
-    } catch {
-      return undefined
-    }
-  }
-  for (const end = Date.now() + 5000; Date.now() < end && ![undefined, 'Z'].includes(state()); ) {
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  assert.ok([undefined, 'Z'].includes(state()))
+  await dead(Number(stdout))
 })
 
 test('an abort ends the children of a child, too', async () => {
