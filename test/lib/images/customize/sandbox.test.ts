@@ -26,6 +26,8 @@ const driver = fileURLToPath(new URL('./driver.ts', import.meta.url))
 let rig: Rig
 before(async () => {
   rig = await Rig.open()
+  // Other tests run stages meanwhile: what is looked for is what these leave.
+  process.env['TMPDIR'] = rig.folder
 })
 after(() => rig.remove())
 
@@ -39,7 +41,7 @@ const long = 86_400 + process.pid
 
 /** Polls: a process takes a moment to begin, and one that was killed to go. */
 async function eventually(what: () => Promise<string[]>, done: (left: string[]) => void): Promise<void> {
-  const end = Date.now() + 10_000
+  const end = Date.now() + 60_000
   for (;;) {
     const left = await what()
     try {
@@ -55,7 +57,7 @@ const none = (left: string[]): void => assert.deepEqual(left, [])
 
 const nothingLeft = async (): Promise<void> => {
   await eventually(
-    async () => [...(await traces('fleetsie-context-')), ...(await processesWith(`sleep\0${long}`))],
+    async () => [...(await traces(rig.folder)), ...(await processesWith(`sleep\0${long}`))],
     none,
   )
 }
