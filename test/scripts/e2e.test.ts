@@ -72,7 +72,7 @@ test('of a file that runs for long it is told what its processes wait for', {
   const program = `while ! [ -e ${scratch}/seen ]; do sleep 0.05; done`
   const spawned = `require('node:child_process').spawnSync('sh', ['-c', ${JSON.stringify(program)}])`
   try {
-    await runEndToEnd(['test/e2e/names.test.ts'], () => ['-e', spawned], { env: {}, scratch, slow: 1000 })
+    await runEndToEnd(['test/e2e/names.test.ts'], () => ['-e', spawned], { env: {}, scratch, slow: 5_000 })
   } finally {
     write.mock.restore()
   }

@@ -252,7 +252,8 @@ test('a program that takes too long is ended with all that it started', async (t
   const a = r.stage('a', {
     run: async ({ run }) => {
       await run('sh', ['-c', 'sleep 1000 & echo $!; wait'], {
-        timeout: 300,
+        // Long enough for `sh` to begin.
+        timeout: 3_000,
         output: async (stdout) => {
           for await (const text of stdout) pid = Number(text)
         },
