@@ -50,7 +50,7 @@ describe('a machine that fails', { skip: missing('ssh', 'ssh-keygen') }, () => {
     host = '127.0.0.1',
   ): Promise<Host> => {
     const made = await connect(`user@${host}:${port}`, {
-      ...{ prompts: new Answers(), signal: never, env: { HOME: home }, timeout: 5_000 },
+      ...{ prompts: new Answers(), signal: never, env: { HOME: home }, timeout: 60_000 },
       ...more,
     })
     hosts.push(made)
@@ -203,10 +203,10 @@ describe('a machine that fails', { skip: missing('ssh', 'ssh-keygen') }, () => {
     )
     const slow = {
       ...new Answers(),
-      secret: () => new Promise<string>((resolve) => setTimeout(() => resolve('x'), 1_200)),
+      secret: () => new Promise<string>((resolve) => setTimeout(() => resolve('x'), 6_000)),
       confirm: async () => false,
     }
-    await open(port, { prompts: slow, timeout: 1_000 })
+    await open(port, { prompts: slow, timeout: 5_000 })
   })
 
   it('breaks while programs run and wait', async () => {
