@@ -277,7 +277,7 @@ for (const shell of [['dash'], ['busybox', 'sh']]) {
           const args = [...shell.slice(1), '-c', '. "$1"\n. "$2"', 'sh', fakes, join(fake, 'program')]
           const ended = spawnSync(shell[0] ?? '', args, {
             encoding: 'utf8',
-            timeout: 20_000,
+            timeout: 120_000,
             env: {
               ...{ PATH: process.env['PATH'], FAKE: fake, RESULT: result },
               ...{ RUNTIME_DIRECTORY: run, STATE_DIRECTORY: join(fake, 'state') },

@@ -107,7 +107,7 @@ for (const [title, wifi] of networks) {
       {
         env: toolEnvironment,
         encoding: 'latin1',
-        timeout: 5000,
+        timeout: 60_000,
       },
     )
     assert.doesNotMatch(stdout, /Line \d+: (?!\d+ - start)(failed|[Ii]nvalid|unknown)/)
