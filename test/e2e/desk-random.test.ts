@@ -24,7 +24,7 @@ for (const seed of seeds) {
           .slice(0, -1)
         const edit = randomEdit(random, paths.length > 0 ? paths : ['none'])
         // A fifo waits for who reads it.
-        const how = { cwd: rig.at('part_2'), stdio: 'pipe', timeout: 5000 } as const
+        const how = { cwd: rig.at('part_2'), stdio: 'pipe', timeout: 30_000 } as const
         const { status } = spawnSync('bash', ['-ec', edit], how)
         if (status === 0) done.push(edit)
       }

@@ -95,7 +95,7 @@ printf x | dd of=opt/sparse bs=1 seek=3000000 conv=notrunc status=none
 `
 
 const programs = missing('xz', 'debugfs', 'mdir', 'git', 'sfdisk', 'mount', 'setfattr', 'gzip')
-describe('diff', { skip: needsRoot || programs, timeout: 300_000 }, () => {
+describe('diff', { skip: needsRoot || programs, timeout: 900_000 }, () => {
   let scratch: Scratch
   let a: string
   let b: string

@@ -18,7 +18,7 @@ import { atEnd } from './store.ts'
 /** Files in out/ after a build of the whole sample. */
 export const artifacts = 8
 /** Milliseconds until a test gives up on what a build should tell. */
-const patience = 60_000
+const patience = 300_000
 let code: string
 before(async () => {
   code = join(await mkdtemp(join(tmpdir(), 'fleetsie-crashes-')), 'code')
