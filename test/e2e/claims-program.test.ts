@@ -124,7 +124,10 @@ describe('fleetsie_auth', { skip: needsRoot || needs('unshare', 'nsenter', 'tar'
     child.stdin!.end(ours(id, id, newKey()))
     const answer = answered(child)
     // nsenter becomes sh, which starts the program.
-    while (!hasOpen(child.pid!, 'fleet.sqlite')) await new Promise((resolve) => setImmediate(resolve))
+    while (!hasOpen(child.pid!, 'fleet.sqlite')) {
+      assert.equal(child.exitCode, null, 'it has ended')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
     fleet.db.commit()
     assert.match((await answer).stdout, /^Ok\n/)
   })
