@@ -49,7 +49,8 @@ describe('updatesd', { skip }, () => {
     let said = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       said += text
-      if (/"phase":"writing"/.test(said)) child.kill('SIGINT')
+      // Once: a second time it would end at once.
+      if (!child.killed && /"phase":"writing"/.test(said)) child.kill('SIGINT')
     })
     const code = await new Promise((resolve) => child.once('close', resolve))
     assert.equal(code, 130, said)
