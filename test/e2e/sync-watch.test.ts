@@ -5,7 +5,7 @@ import type { BuildEvent } from '../../lib/engine/events.ts'
 import { MiB } from '../helpers/disks.ts'
 import { scratchCheckout } from '../helpers/scratch.ts'
 import { skip, syncedDevice } from '../helpers/synced-device.ts'
-import { Watching } from '../helpers/watching.ts'
+import { edit, Watching } from '../helpers/watching.ts'
 
 describe('watch --sync', { skip }, () => {
   const { at, text, device } = syncedDevice()
@@ -34,19 +34,19 @@ describe('watch --sync', { skip }, () => {
       assert.ok(!first.some((event) => event.type === 'stage' && event.stage === 'save'))
       assert.equal(text('srv/watched'), 'first')
       await watching.ready()
-      await scratch.write('overlays/part_2/srv/watched', 'second')
+      await edit(scratch, 'overlays/part_2/srv/watched', 'second')
       const [line] = (await watching.until(synced)).slice(-1)
       assert.match(JSON.stringify(line), /1 file, 6 bytes in /)
       assert.equal(text('srv/watched'), 'second')
       await watching.ready()
 
       await device().stop()
-      await scratch.write('overlays/part_2/srv/watched', 'third')
+      await edit(scratch, 'overlays/part_2/srv/watched', 'third')
       const lost = await watching.until((event) => event.type === 'warning' && event.stage === 'sync')
       assert.match(JSON.stringify(lost.at(-1)), /root: .*(cannot be reached|connection was lost)/)
       assert.equal((await watching.ready()).ready.result, 'built')
       await device().start()
-      await scratch.write('overlays/part_2/srv/watched', 'fourth')
+      await edit(scratch, 'overlays/part_2/srv/watched', 'fourth')
       await watching.until(synced)
       assert.equal(text('srv/watched'), 'fourth')
     } finally {

@@ -13,7 +13,7 @@ import { succeeds } from '../helpers/npm-project.ts'
 import { dead, isAlive } from '../helpers/processes.ts'
 import { copyCode, type Scratch, scratchProject } from '../helpers/scratch.ts'
 import { atEnd } from '../helpers/store.ts'
-import { Watching } from '../helpers/watching.ts'
+import { edit, Watching } from '../helpers/watching.ts'
 
 let code: string
 before(async () => {
@@ -73,25 +73,25 @@ test('edits of an overlay: each starts the build of what it changes, and says so
   assert.deepEqual((await watch.ready()).stages, ['overlay built'])
   const motd = at(scratch, 'overlays/part_2/etc/motd')
 
-  await writeFile(motd, 'edited\n')
-  const edit = await watch.ready()
-  assert.equal(edit.ready.result, 'built')
-  assert.deepEqual(changedPaths(edit.events), [
+  await edit(scratch, 'overlays/part_2/etc/motd', 'edited\n')
+  const first = await watch.ready()
+  assert.equal(first.ready.result, 'built')
+  assert.deepEqual(changedPaths(first.events), [
     { type: 'changed', paths: ['overlays/part_2/etc/motd'], more: 0 },
   ])
-  const because = edit.events.flatMap((event) => (event.type === 'stage' ? [event.because] : []))
+  const because = first.events.flatMap((event) => (event.type === 'stage' ? [event.because] : []))
   assert.match(because.join(), /^overlays\/part_2\/etc\/motd changed \(/)
-  assert.equal(edit.ready.artifacts.length, 1)
+  assert.equal(first.ready.artifacts.length, 1)
 
   await utimes(motd, new Date(0), new Date(0))
   const touch = await watch.ready()
   assert.deepEqual(touch.events, [touch.ready])
   assert.equal(touch.ready.result, 'unchanged')
 
-  await scratch.write('overlays/part_2/etc/deep/er/new', 'new')
-  assert.deepEqual((await watch.ready()).stages, ['overlay built'])
+  await edit(scratch, 'overlays/part_2/etc/deep/er/new', 'new')
+  assert.deepEqual((await watch.ready('built')).stages, ['overlay built'])
   await appendFile(at(scratch, 'overlays/part_2/etc/deep/er/new'), '!')
-  assert.deepEqual((await watch.ready()).stages, ['overlay built'])
+  assert.deepEqual((await watch.ready('built')).stages, ['overlay built'])
 
   await scratch.write('overlays/part_2/etc/a.ignored', 'ignored')
   assert.equal((await watch.ready()).ready.result, 'unchanged')
@@ -137,7 +137,7 @@ test('500 files of another branch end in one build, which is the right one', asy
     )
   }
   // Every folder was deleted and made again twice: it is watched all the same.
-  await writeFile(at(scratch, 'overlays/part_2/srv/7/7'), 'edited')
+  await edit(scratch, 'overlays/part_2/srv/7/7', 'edited')
   assert.deepEqual((await watch.ready('built')).stages, ['overlay built'])
 })
 
@@ -153,7 +153,7 @@ test('an edit ends the build under way, and its programs; one that changes nothi
   assert.equal((await watch.ready()).ready.result, 'unchanged')
   assert.ok(isAlive(first))
 
-  await writeFile(at(scratch, 'input'), 'two')
+  await edit(scratch, 'input', 'two')
   const events = await running()
   assert.ok(!isAlive(first))
   assert.ok(!events.some(({ type }) => type === 'failed' || type === 'error' || type === 'ready'))
@@ -162,7 +162,7 @@ test('an edit ends the build under way, and its programs; one that changes nothi
   assert.equal(ready.result, 'built')
   assert.equal(readFileSync(ready.artifacts[0]!.path, 'utf8'), 'two')
 
-  await writeFile(at(scratch, 'input'), 'three')
+  await edit(scratch, 'input', 'three')
   await running()
   const last = pid()
   assert.equal(await watch.interrupt(), 130)
@@ -199,16 +199,16 @@ test('a broken pipeline.ts, a failing stage and a missing file are told, and men
     const { events } = await watch.ready('failed')
     return events.find((event) => event.type === 'error')!
   }
-  await writeFile(script, pipeline(code).replace('await pipeline(', 'await pipeline((('))
+  await edit(scratch, 'pipeline.ts', pipeline(code).replace('await pipeline(', 'await pipeline((('))
   const broken = await errorOf()
   assert.equal(broken.code, 'E_INPUT')
   assert.equal(broken.file, script)
-  await writeFile(script, pipeline(code).replace("from: 'overlays'", 'from: 1'))
+  await edit(scratch, 'pipeline.ts', pipeline(code).replace("from: 'overlays'", 'from: 1'))
   assert.equal((await errorOf()).code, 'E_OPTION')
-  await writeFile(script, pipeline(code))
+  await edit(scratch, 'pipeline.ts', pipeline(code))
   assert.equal((await watch.ready()).ready.result, 'same')
 
-  await writeFile(at(scratch, 'overlays/part_2.mtree'), 'no mtree\n')
+  await edit(scratch, 'overlays/part_2.mtree', 'no mtree\n')
   assert.equal((await errorOf()).file, 'overlays/part_2.mtree')
   await rename(at(scratch, 'overlays'), at(scratch, 'elsewhere'))
   assert.match((await errorOf()).message, /there is no folder overlays/)
@@ -217,7 +217,7 @@ test('a broken pipeline.ts, a failing stage and a missing file are told, and men
   assert.equal((await watch.ready()).ready.result, 'same')
 
   // The stage's own code.
-  await writeFile(at(scratch, 'slow.ts'), slow(code).replace("'slow'", "'slower'"))
+  await edit(scratch, 'slow.ts', slow(code).replace("'slow'", "'slower'"))
   assert.equal((await watch.ready()).ready.result, 'same')
   await appendFile(at(scratch, 'overlays/part_2/etc/motd'), 'more')
   assert.deepEqual((await watch.ready('built')).stages, ['overlay built'])
@@ -233,7 +233,7 @@ test('a project that is deleted and made again is watched on', async (t) => {
   await watch.until((event) => event.type === 'error' && /is gone/.test(event.message))
   await rename(kept, scratch.project)
   assert.equal((await watch.ready('same')).ready.result, 'same')
-  await writeFile(at(scratch, 'overlays/part_2/etc/motd'), 'after all')
+  await edit(scratch, 'overlays/part_2/etc/motd', 'after all')
   assert.deepEqual((await watch.ready('built')).stages, ['overlay built'])
 })
 
@@ -248,11 +248,11 @@ test('without enough inotify watches it looks at the files, and names the settin
   const warnings = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
   assert.equal(warnings.length, 1, warnings.join('\n'))
   assert.match(warnings[0]!, /raise the limit: sudo sysctl fs\.inotify\.max_user_watches=/)
-  await writeFile(at(scratch, 'overlays/part_2/etc/motd'), 'polled')
+  await edit(scratch, 'overlays/part_2/etc/motd', 'polled')
   assert.deepEqual((await watch.ready('built')).stages, ['overlay built'])
-  await scratch.write('overlays/part_2/new/folder/file', 'polled')
+  await edit(scratch, 'overlays/part_2/new/folder/file', 'polled')
   assert.deepEqual((await watch.ready('built')).stages, ['overlay built'])
-  await writeFile(at(scratch, 'pipeline.ts'), `${pipeline(code)}\n`)
+  await edit(scratch, 'pipeline.ts', `${pipeline(code)}\n`)
   assert.equal((await watch.ready('same')).ready.result, 'same')
 })
 
@@ -267,11 +267,11 @@ describe('--then', () => {
     await output('mine')
     await output('oh')
     await watch.until((event) => event.type === 'warning' && /--then: .*exit code 3/.test(event.message))
-    await writeFile(at(scratch, 'overlays/part_2/etc/motd'), 'wait')
+    await edit(scratch, 'overlays/part_2/etc/motd', 'wait')
     await output('mine')
     const pid = Number(readFileSync(at(scratch, 'then-pid'), 'utf8'))
     assert.ok(isAlive(pid))
-    await writeFile(at(scratch, 'overlays/part_2/etc/motd'), 'on')
+    await edit(scratch, 'overlays/part_2/etc/motd', 'on')
     const events = await output('oh')
     await dead(pid)
     assert.ok(!events.some((event) => event.type === 'warning'), 'that it was ended is no news')
@@ -285,11 +285,10 @@ describe('--then', () => {
       return Number((events.at(-1) as { text: string }).text)
     }
     const before = await pid()
-    const script = at(scratch, 'pipeline.ts')
-    await writeFile(script, `${pipeline(code)}(`)
+    await edit(scratch, 'pipeline.ts', `${pipeline(code)}(`)
     await watch.ready('failed')
     await dead(before)
-    await writeFile(script, `${pipeline(code)}\n`)
+    await edit(scratch, 'pipeline.ts', `${pipeline(code)}\n`)
     assert.ok(isAlive(await pid()))
   })
 

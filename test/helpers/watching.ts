@@ -1,6 +1,8 @@
 /** A `watch` that runs, and what it tells: tests wait for its events and for nothing else. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { BuildEvent } from '../../lib/engine/events.ts'
 import type { Scratch } from './scratch.ts'
@@ -8,7 +10,7 @@ import type { Scratch } from './scratch.ts'
 type Ready = Extract<BuildEvent, { type: 'ready' }>
 
 /** Milliseconds until a test gives up on an event. */
-const patience = 60_000
+const patience = 300_000
 
 export class Watching {
   readonly process: ChildProcess
@@ -86,6 +88,18 @@ export class Watching {
   private transcript(): string {
     return this.told.map((event) => JSON.stringify(event)).join('\n')
   }
+}
+
+/**
+ * Writes a file of a project that is watched, all at once: between one that is emptied and what it gets, a machine with
+ * other work to do may take its time, and then they are two edits.
+ */
+export async function edit({ folder, project }: Scratch, name: string, content: string): Promise<void> {
+  const whole = join(folder, 'whole')
+  const path = join(project, name)
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(whole, content)
+  await rename(whole, path)
 }
 
 /** `stage action` of all that ended. */
