@@ -3,6 +3,7 @@
  * which the stock image was made. Programs are this machine's by a bind mount of /usr, or busybox alone for the user `box`.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   cpSync,
@@ -19,7 +20,6 @@ import { readPartitionTable, writeTable } from '../../lib/images/partitions.ts'
 import type { SyncRequest } from '../../lib/images/sync/sync.ts'
 import { MiB, TestDisk, tool } from './disks.ts'
 import { type Member, pack } from './layers.ts'
-import { dead } from './processes.ts'
 import { freePort } from './sshd.ts'
 
 /** Layers by partition. */
@@ -113,11 +113,13 @@ export class Device {
 
   /** Pulls the plug. */
   async stop(): Promise<void> {
-    const pid = this.sshd?.pid
+    const { sshd } = this
     this.sshd = undefined
-    if (pid === undefined) return
-    process.kill(pid, 'SIGKILL')
-    await dead(pid)
+    if (sshd === undefined || sshd.exitCode !== null) return
+    // When all that could write its log has ended, sshd itself, too: the next one takes its port.
+    const closed = once(sshd, 'close')
+    sshd.kill('SIGKILL')
+    await closed
   }
 
   async remove(): Promise<void> {
