@@ -103,7 +103,7 @@ describe('a resource', { skip }, () => {
 
   test("package says who has apt's lock, and how long it has waited for that", async () => {
     const lock = `use Fcntl; open F, '>', '/var/lib/dpkg/lock-frontend';
-      my $lock = pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLK, $lock) or die; sleep 60`
+      my $lock = pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLK, $lock) or die; sleep 1000`
     const holding = server.run(['perl', '-e', lock])
     const resource = packageOf('sl', { lockTimeout: 1 })
     let because = ''
@@ -272,7 +272,7 @@ ln -s /srv/nest /home/robin/.ssh
     })
 
     test('is put back by itself when nothing more is heard of us, and taken up again by the next run', async () => {
-      const resource = sshdDropIn(path, 'LoginGraceTime 77\n', { rollbackAfter: 1 })
+      const resource = sshdDropIn(path, 'LoginGraceTime 77\n', { rollbackAfter: 10 })
       let silent: () => void = () => {}
       const dead = placeOn(server, () => new Promise((resolve) => (silent = () => resolve(true))))
       const [planned] = await plan(dead, [resource])
