@@ -150,8 +150,10 @@ describe('the manager of a fleet', { skip: noFleet }, () => {
 
 /** As on a new machine, once `srv` has set that up and the copy was put there. */
 const lost = `set -eu
-pkill -KILL -u fleetsie_barn || true
+user=$(id -u fleetsie_barn)
+# No device comes back from here on.
 userdel -f -r fleetsie_barn 2>/dev/null
+pkill -KILL -u "$user" || true
 rm -r /home/fleetsie/fleets/barn /run/fleetsie/dev/barn /etc/tmpfiles.d/fleetsie-barn.conf
 rm /home/fleetsie/fleets.sqlite*
 install -o fleetsie -g fleetsie -m 600 /root/copy.sqlite /home/fleetsie/fleets.sqlite`
