@@ -45,9 +45,8 @@ echo ready
 while read -r _; do :; done
 `
 
-/** For `run`: all sessions end, as by a reboot. */
-export const restart = `pkill -KILL -x sshd
-while pgrep -x sshd >/dev/null; do sleep 0.02; done
+/** For `run`: all sessions end, as by a reboot; one that begins meanwhile, too. */
+export const restart = `while pkill -KILL -x sshd; do sleep 0.02; done
 rm -f /run/sshd.pid
 /usr/sbin/sshd
 until [ -s /run/sshd.pid ]; do sleep 0.02; done
