@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { FleetServer } from '../helpers/fleet-server.ts'
 import { serverRoot } from '../helpers/fleet-server-root.ts'
 import { needs, needsRoot } from '../helpers/needs.ts'
@@ -27,7 +28,7 @@ describe('the fleet server of the tests', { skip }, () => {
     ['root by address', 'root', '192.0.2.1'],
     ['a user with sudo by name', 'admin', 'fleet.example'],
   ] as const) {
-    test(`lets the manager in as ${title}, whose machine knows its key`, () => {
+    test(`lets the manager in as ${title}, whose machine knows its key`, async () => {
       const { status, stdout, stderr } = manager(
         'ssh',
         '-o',
@@ -36,7 +37,11 @@ describe('the fleet server of the tests', { skip }, () => {
         'whoami; hostname',
       )
       assert.deepEqual([status, stdout], [0, `${user}\nfleet\n`], stderr)
-      assert.match(server.sshdLog(), new RegExp(`Accepted publickey for ${user} from 192\\.0\\.2\\.1`))
+      const accepted = new RegExp(`Accepted publickey for ${user} from 192\\.0\\.2\\.1`)
+      // syslogd writes it when it comes to that.
+      for (const end = Date.now() + 60_000; Date.now() < end && !accepted.test(server.sshdLog()); )
+        await sleep(20)
+      assert.match(server.sshdLog(), accepted)
     })
   }
 
