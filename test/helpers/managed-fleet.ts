@@ -32,6 +32,9 @@ export interface Running {
   interrupt(): Promise<number | null>
 }
 
+/** Milliseconds, on a machine with other work to do: a device may be an emulated one. */
+const patience = 300_000
+
 export class ManagedFleet {
   readonly server: FleetServer
   /** Where `gen` writes the disk: `disk/fleetsie/…`. */
@@ -126,8 +129,8 @@ export class ManagedFleet {
             resolve(found)
           }
           const timer = setTimeout(
-            () => reject(new Error(`no line ${pattern} for a minute: ${text}`)),
-            60_000,
+            () => reject(new Error(`no line ${pattern} for minutes: ${text}`)),
+            patience,
           )
           waiting.add(look)
           closed.then(() => reject(new Error(`no line ${pattern}: ${text}`)))
@@ -135,7 +138,7 @@ export class ManagedFleet {
         }),
       interrupt: () => {
         // `unshare` and the shells before it have become the verb itself.
-        process.kill(child.pid!, 'SIGINT')
+        child.kill('SIGINT')
         return closed
       },
     }
@@ -174,7 +177,7 @@ export class ManagedFleet {
 
   /** Waits until `count` devices of `name` are connected. */
   async online(name: string, count: number): Promise<void> {
-    for (const end = Date.now() + 30_000; ; ) {
+    for (const end = Date.now() + patience; ; ) {
       const { stdout } = await this.server.run(['find', `/run/fleetsie/dev/${name}`, '-type', 'l'])
       const found = stdout.split('\n').filter((line) => line !== '').length
       if (found === count) return
