@@ -1,10 +1,10 @@
 /** Tunnels that one sshd holds, and how soon they are back when it was started again. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { newEd25519Key } from '../../lib/formats/ed25519.ts'
 import { privateKeyFile, publicKeyLine } from '../../lib/formats/openssh-key.ts'
 import { ourForm } from '../../test/helpers/claims.ts'
 import type { FleetServer } from '../../test/helpers/fleet-server.ts'
@@ -95,11 +95,9 @@ function tunnel(port: number): string[] {
 }
 
 async function makeKey(file: string): Promise<{ file: string; line: string }> {
-  const { d = '', x = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  const publicKey = Buffer.from(x, 'base64url')
-  const key = { seed: Buffer.from(d, 'base64url'), publicKey, comment: 'bench', check: 1 }
-  await writeFile(file, privateKeyFile(key), { mode: 0o600 })
-  return { file, line: publicKeyLine(publicKey) }
+  const key = newEd25519Key()
+  await writeFile(file, privateKeyFile({ ...key, comment: 'bench', check: 1 }), { mode: 0o600 })
+  return { file, line: publicKeyLine(key.publicKey) }
 }
 
 function start(server: FleetServer, tunnels: Tunnels): ChildProcess {

@@ -1,5 +1,4 @@
 /** A fleet as a server has it, in a folder: databases, keys, disks. */
-import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Caller, decideClaim, type Outcome } from '../../lib/fleet/claim/claim.ts'
@@ -9,14 +8,14 @@ import { FleetDatabase } from '../../lib/fleet/registry/database.ts'
 import { openFleet } from '../../lib/fleet/registry/open.ts'
 import { fleetFile, fleetFolder, provisioningFile } from '../../lib/fleet/registry/paths.ts'
 import { writeProvisioning } from '../../lib/fleet/registry/provisioning.ts'
+import { newEd25519Key } from '../../lib/formats/ed25519.ts'
 import { publicKeyLine } from '../../lib/formats/openssh-key.ts'
 
 export const loginKey = `cert-authority,principals="fleetsie" ${newKey()} birds login`
 
 /** A public key as a device makes one. */
 export function newKey(): string {
-  const { x = '' } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
-  return publicKeyLine(Buffer.from(x, 'base64url'))
+  return publicKeyLine(newEd25519Key().publicKey)
 }
 
 /** The n-th hardware id. */

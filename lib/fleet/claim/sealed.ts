@@ -2,14 +2,8 @@
  * Keys that the server makes for devices of the two-line form, and how the registry keeps the private half until
  * the device has surely got it: sealed under the clear OTP, which the server itself knows no more.
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  generateKeyPairSync,
-  hkdfSync,
-  type KeyObject,
-  randomBytes,
-} from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { newEd25519Key } from '../../formats/ed25519.ts'
 import { privateKeyFile, publicKeyLine } from '../../formats/openssh-key.ts'
 
 const cipher = 'aes-256-gcm'
@@ -19,12 +13,11 @@ const tagBytes = 16
 
 /** A new Ed25519 key: the public line, and the private file as OpenSSH reads it. */
 export function makeKey(comment: string): { publicKey: string; privateKey: string } {
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const { x, d } = halves(privateKey)
+  const { seed, publicKey } = newEd25519Key()
   const check = randomBytes(4).readUInt32BE()
   return {
-    publicKey: publicKeyLine(x),
-    privateKey: privateKeyFile({ seed: d, publicKey: x, comment, check }),
+    publicKey: publicKeyLine(publicKey),
+    privateKey: privateKeyFile({ seed, publicKey, comment, check }),
   }
 }
 
@@ -50,11 +43,6 @@ export function unseal(text: string, otp: string, place: string): string | undef
   } catch {
     return undefined
   }
-}
-
-function halves(key: KeyObject): { x: Buffer; d: Buffer } {
-  const { x = '', d = '' } = key.export({ format: 'jwk' })
-  return { x: Buffer.from(x, 'base64url'), d: Buffer.from(d, 'base64url') }
 }
 
 function keyOf(otp: string): Buffer {

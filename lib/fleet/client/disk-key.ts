@@ -1,8 +1,9 @@
 /** The key that the devices of one disk claim with. Its private half is on that disk and nowhere else. */
-import { createHash, generateKeyPairSync, randomInt } from 'node:crypto'
+import { createHash, randomInt } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../../engine/process.ts'
+import { newEd25519Key } from '../../formats/ed25519.ts'
 import { canonicalPublicKey, privateKeyFile, publicKeyLine } from '../../formats/openssh-key.ts'
 import { withSecretFolder } from '../../images/values/secret-folder.ts'
 
@@ -17,8 +18,7 @@ export interface DiskKey {
 
 /** A new ed25519 key. It is in no file and no argument until it is on the disk. */
 export function makeDiskKey(comment: string): DiskKey {
-  const { d, x } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  const [seed, publicKey] = [Buffer.from(d!, 'base64url'), Buffer.from(x!, 'base64url')]
+  const { seed, publicKey } = newEd25519Key()
   const text = privateKeyFile({ seed, publicKey, comment, check: randomInt(2 ** 32) })
   return keyOf(Buffer.from(text), publicKeyLine(publicKey))
 }

@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { newEd25519Key } from '../../../lib/formats/ed25519.ts'
 import { canonicalPublicKey, privateKeyFile, publicKeyLine } from '../../../lib/formats/openssh-key.ts'
 import { needs } from '../../helpers/needs.ts'
-
-function keyPair(): { seed: Buffer; publicKey: Buffer } {
-  const { x = '', d = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  return { seed: Buffer.from(d, 'base64url'), publicKey: Buffer.from(x, 'base64url') }
-}
 
 describe('the private file of an Ed25519 key', { skip: needs('ssh-keygen') }, () => {
   // The padding depends on the comment.
@@ -19,7 +14,7 @@ describe('the private file of an Ed25519 key', { skip: needs('ssh-keygen') }, ()
     it(`is what ssh-keygen reads, with the comment ${JSON.stringify(comment.slice(0, 30))}`, () => {
       const folder = mkdtempSync(join(tmpdir(), 'fleetsie-key-'))
       try {
-        const key = keyPair()
+        const key = newEd25519Key()
         const line = publicKeyLine(key.publicKey)
         const file = join(folder, 'key')
         writeFileSync(file, privateKeyFile({ ...key, comment, check: 0xfedcba98 }), { mode: 0o600 })
@@ -41,7 +36,7 @@ describe('the private file of an Ed25519 key', { skip: needs('ssh-keygen') }, ()
 })
 
 describe('the public line', () => {
-  const line = publicKeyLine(keyPair().publicKey)
+  const line = publicKeyLine(newEd25519Key().publicKey)
   const [type = '', base64 = ''] = line.split(' ')
   const cases: [title: string, text: string, canonical: string | undefined][] = [
     ['is itself', line, line],
