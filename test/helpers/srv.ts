@@ -63,7 +63,9 @@ export class SrvProgram {
   /** Without a terminal. */
   async run(server: FleetServer, args: readonly string[], how: How = {}): Promise<Ran> {
     const { killAfter, killWhen, verb, cwd = '/' } = how
-    const [command, rest] = server.enter(['setsid', '-w', ...this.command(args, verb)], { env: this.env })
+    // What it leaves when it is killed goes with this program.
+    const env = killAfter || killWhen ? { ...this.env, TMPDIR: this.folder } : this.env
+    const [command, rest] = server.enter(['setsid', '-w', ...this.command(args, verb)], { env })
     const started = performance.now()
     const child = spawn(command, rest, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
     const ended: Ended = { code: null, stdout: '', stderr: '' }
