@@ -97,7 +97,7 @@ refuses('a bad pipeline', [
   },
   {
     title: 'a script that hangs',
-    layers: `[script({ text: 'sleep 1000 & sleep 1000' })]`,
+    layers: `[script({ text: 'sleep 1000 & sleep 1000', timeout: 1000 })]`,
     code: 4,
     error: /was ended after 1000 ms/,
   },

@@ -116,7 +116,7 @@ const common = { kind: 'build', module: import.meta.url, summary: '', descriptio
 export const needy = stage({ ...common, name: 'needy', options: v.strictObject({}), tools: () => ['no-such-program'], run: async () => {} })
 export const thrower = stage({ ...common, name: 'thrower', options: v.strictObject({}), run: async () => { throw new Error('no such colour') } })
 export const script = stage({
-  ...common, name: 'script', options: v.strictObject({ text: v.string() }),
-  run: async ({ run, options }) => { await run('sh', ['-c', options.text], { timeout: 1000 }) },
+  ...common, name: 'script', options: v.strictObject({ text: v.string(), timeout: v.optional(v.number(), 60_000) }),
+  run: async ({ run, options: { text, timeout } }) => { await run('sh', ['-c', text], { timeout }) },
 })
 `
