@@ -29,7 +29,10 @@ const shown = {
   '[2j': 'part_2/opt/esc\\u{1b}[2J',
 }
 
-describe('the page', { skip: needs('chromium', 'xz', 'debugfs', 'mdir', 'git'), timeout: 300_000 }, () => {
+/** Milliseconds that a browser has, on a machine with other work to do. */
+const patience = 120_000
+
+describe('the page', { skip: needs('chromium', 'xz', 'debugfs', 'mdir', 'git'), timeout: 900_000 }, () => {
   let scratch: Scratch
   let browser: Browser
   let page: Page
@@ -58,8 +61,10 @@ describe('the page', { skip: needs('chromium', 'xz', 'debugfs', 'mdir', 'git'), 
     await writeFile(join(overlay, 'etc/second'), 'build')
     assert.equal((await scratch.run(['build', 'sample'])).code, 0)
     file = await page0('page.html')
-    browser = await launch({ executablePath: tool('which', ['chromium']).trim(), args: ['--no-sandbox'] })
+    const executablePath = tool('which', ['chromium']).trim()
+    browser = await launch({ executablePath, args: ['--no-sandbox'], timeout: patience })
     page = await browser.newPage()
+    page.setDefaultTimeout(patience)
     page.on('console', (message) => complaints.push(message.text()))
     page.on('pageerror', (error) => complaints.push(String(error)))
     page.on('dialog', (dialog) => complaints.push(dialog.message()))
