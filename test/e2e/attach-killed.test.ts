@@ -86,7 +86,7 @@ for (const [form, by, owner, turns] of [
             }
             for (const pid of mounting(tokens)) await dead(pid)
             assert.deepEqual(desk.mounts(), [])
-            assert.deepEqual(desk.loops(), [])
+            assert.deepEqual(await desk.stuckLoops(), [])
             assert.deepEqual(
               readdirSync(desk.folder).filter((name) => !/^\.new_\d$/.test(name)),
               ['.desk', 'os.img'],
