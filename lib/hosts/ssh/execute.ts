@@ -114,6 +114,8 @@ export function endProgram(session: Session): void {
   const { _client, outgoing } = channel as unknown as Internals
   if (outgoing.state === 'open' || outgoing.state === 'eof') _client._protocol.signal(outgoing.id, 'TERM')
   channel.close()
+  // With output that nobody reads any more it would never count as closed, and keep its slot.
+  for (const stream of [channel, channel.stderr]) stream.removeAllListeners('readable').resume()
 }
 
 interface Internals {

@@ -190,6 +190,8 @@ describe('a host', { skip: needsRoot || missing('ssh', 'sshd', 'ssh-keygen', 'un
       host.run(['yes'], { limit: 100_000 }),
       fails('E_STAGE', /^yes on .* printed more than 100000/),
     )
+    // Each has given its place back.
+    for (let turn = 0; turn < 10; turn++) await assert.rejects(host.run(['yes'], { limit: 100_000 }))
     const { stderr } = await host.run(['sh', '-c', 'yes | head -c 5000000 >&2; echo the end >&2'])
     assert.equal(stderr.length, 64 * 1024)
     assert.ok(stderr.endsWith('the end\n'))
