@@ -116,7 +116,8 @@ END
   })
 
   it('puts back a change that locks everybody out though the session that made it has ended', async (t) => {
-    const changed = await changeSshd('PubkeyAuthentication no\n', 20, 'die')
+    // Seconds in which the session ends and a login is refused, emulated.
+    const changed = await changeSshd('PubkeyAuthentication no\n', 60, 'die')
     assert.equal(changed.code, null, changed.stdout + changed.stderr)
     await server.does('while loginctl --no-legend list-sessions | grep -q admin; do sleep 0.2; done')
     assert.equal((await ssh('admin', 'true')).code, 255)

@@ -123,11 +123,13 @@ export class SystemdServer {
       const agent = this.agent!
       let text = ''
       const settle = (settled: () => void): void => {
+        clearTimeout(timer)
         agent.off('data', hear).off('close', lost)
         settled()
       }
-      const lost = (): void =>
-        settle(() => reject(new Error(`the server is gone: ${this.said.slice(-2000)}`)))
+      const fail = (why: string): void => settle(() => reject(new Error(`${why}: ${this.said.slice(-2000)}`)))
+      const lost = (): void => fail('the server is gone')
+      const timer = setTimeout(() => fail(`the server says nothing for ${patience} s`), patience * 1000)
       const hear = (data: Buffer): void => {
         text += data.toString('latin1')
         if (text.endsWith('\n')) settle(() => resolve(text.trimEnd()))
