@@ -1,5 +1,6 @@
 /** A connected machine: programs on it, several at once, and ports behind it. */
 import { type Duplex, Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, ClientChannel } from 'ssh2'
 import { FleetsieError } from '../../errors.ts'
 import { endProgram, execute, openSession, type Session } from './execute.ts'
@@ -12,6 +13,8 @@ import type { Host, HostKey, RemoteOptions, RemoteResult } from './types.ts'
 /** MaxSessions of sshd, unless its administrator has changed that. */
 const maxSessions = 10
 const closeMs = 2_000
+/** How long sshd may take to bury programs that have ended, on a machine with other work to do. */
+const lettingGoMs = 10_000
 
 /** A connection that stands. At most ten programs run at once, as sshd has it (MaxSessions); the others wait. */
 export class SshHost implements Host {
@@ -25,6 +28,7 @@ export class SshHost implements Host {
   private readonly slots = new Slots(maxSessions)
   private readonly over: Promise<void>
   private readonly running = new Set<Session>()
+  private hasRun = false
   private broken: FleetsieError | undefined
   private readonly hangUp: () => Promise<void>
 
@@ -71,6 +75,7 @@ export class SshHost implements Host {
       throw error
     }
     this.running.add(session)
+    this.hasRun = true
     session.closed.then(() => {
       this.running.delete(session)
       release()
@@ -110,14 +115,20 @@ export class SshHost implements Host {
     await this.hangUp()
   }
 
-  /** sshd may allow fewer sessions, or still hold one of which the program has not ended. */
+  /**
+   * sshd may allow fewer sessions, or still hold some whose programs have ended: it lets go of one when it has buried that,
+   * which may be after we have heard of its end.
+   */
   private async session(command: string): Promise<Session> {
-    while (true) {
+    const began = Date.now()
+    for (let pause = 25; ; pause = Math.min(2 * pause, 1_000)) {
       try {
         return await openSession(this.client, command)
       } catch (error) {
-        if (this.broken || this.running.size === 0 || !('reason' in (error as Error))) throw error
-        await Promise.race([...this.running].map(({ closed }) => closed))
+        if (this.broken || !('reason' in (error as Error))) throw error
+        const patience = this.hasRun ? lettingGoMs : 0
+        if (this.running.size === 0 && Date.now() - began >= patience) throw error
+        await Promise.race([sleep(pause), ...[...this.running].map(({ closed }) => closed)])
       }
     }
   }

@@ -77,11 +77,13 @@ describe('a machine that fails', { skip: missing('ssh', 'ssh-keygen') }, () => {
     authenticate: (context: AuthContext) => void,
     exec: (channel: ServerChannel, command: string) => void = (channel) => channel.exit(0),
     host = '127.0.0.1',
+    opens: () => boolean = () => true,
   ): Promise<number> => {
     const server = new ssh2.Server({ hostKeys: [hostKey] }, (client: Connection) => {
       client.on('error', () => {})
       client.on('authentication', authenticate)
-      client.on('session', (accept: () => Session) => {
+      client.on('session', (accept: () => Session, refuse: () => void) => {
+        if (!opens()) return refuse()
         accept().on('exec', (yes: () => ServerChannel, _no: unknown, { command }: { command: string }) =>
           exec(yes(), command),
         )
@@ -250,6 +252,18 @@ describe('a machine that fails', { skip: missing('ssh', 'ssh-keygen') }, () => {
     assert.ok(!(parsed instanceof Error))
     writeFileSync(known, `[127.0.0.1]:${port} ssh-rsa ${parsed.getPublicSSH().toString('base64')}\n`)
     await assert.rejects((await open(port)).run(['x']), fails('E_IO', /refuses a channel/))
+  })
+
+  it('lets go of a session some time after its program has ended', async () => {
+    let asked = 0
+    const exec = (channel: ServerChannel): void => {
+      channel.exit(0)
+      channel.end()
+    }
+    const opens = (): boolean => ![2, 3].includes(++asked)
+    const host = await open(await serve((context) => context.accept(), exec, '127.0.0.1', opens))
+    for (const program of ['first', 'second']) assert.equal((await host.run([program])).code, 0)
+    assert.equal(asked, 4)
   })
 
   it('may have an address of IPv6', async () => {
