@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FleetsieError } from '../errors.ts'
-import { type Caller, settle } from './caller.ts'
+import { type Caller, callerOf, settle } from './caller.ts'
 import { copySynced } from './copy-synced.ts'
 import { isAlive } from './is-alive.ts'
 
@@ -131,7 +131,15 @@ export async function makeFolder(path: string, mode: number, caller: Caller | un
 export async function sweepParts(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const pid = partPattern.exec(name)?.[1]
-    if (pid !== undefined && !isAlive(Number(pid)))
-      await rm(join(folder, name), { recursive: true, force: true })
+    if (pid === undefined || isAlive(Number(pid))) continue
+    const path = join(folder, name)
+    if (await mayBeOurs(path)) await rm(path, { recursive: true, force: true })
   }
+}
+
+/** Others may write here as well, into /tmp for one: what they call so is no tree for root to remove. */
+async function mayBeOurs(path: string): Promise<boolean> {
+  if (process.geteuid?.() !== 0) return true
+  const owner = (await lstat(path).catch(() => undefined))?.uid
+  return owner === 0 || owner === callerOf(process.env)?.uid
 }

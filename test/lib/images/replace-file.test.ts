@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import {
   chmodSync,
+  chownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -8,9 +9,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test } from 'node:test'
-import { makeFolder, Replacements, replaceWithBytes } from '../../../lib/images/replace-file.ts'
+import { makeFolder, Replacements, replaceWithBytes, sweepParts } from '../../../lib/images/replace-file.ts'
+import { needsRoot } from '../../helpers/needs.ts'
 import { temporaryFolder } from '../../helpers/store.ts'
 
 const placement = { mode: 0o644, caller: undefined }
@@ -51,6 +53,15 @@ test('what processes that are gone left half-written goes, what others write now
   for (const name of [gone!, alive!]) writeFileSync(join(folder, name), 'half')
   await replaceWithBytes(join(folder, 'a'), Buffer.from('whole'), placement)
   assert.deepEqual(readdirSync(folder).sort(), [alive, 'a'])
+})
+
+test('what another user has called so is left to him by root', { skip: needsRoot }, async (t) => {
+  const folder = temporaryFolder(t)
+  const [ours, theirs] = ['00112233', '44556677'].map((id) => join(folder, `.fleetsie-999999999-${id}.part`))
+  for (const path of [ours!, theirs!]) mkdirSync(join(path, 'in'), { recursive: true })
+  chownSync(theirs!, 65534, 65534)
+  await sweepParts(folder)
+  assert.deepEqual(readdirSync(folder), [basename(theirs!)])
 })
 
 test('a copy of many pieces has the bytes of its source and the mode that was asked for', async (t) => {
