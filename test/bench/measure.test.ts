@@ -46,7 +46,7 @@ describe('a measured run', () => {
       'require("child_process").spawnSync(process.execPath, ["-e", "setInterval(() => {}, 1000)"])'
     const started = performance.now()
     await assert.rejects(measure({ ...node(child), env: process.env, limit: 0.5 }), /ended with 124/)
-    assert.ok(performance.now() - started < 60_000)
+    assert.ok(performance.now() - started < 5000)
   })
 
   it('fails with the last words of a program that fails', async () => {
